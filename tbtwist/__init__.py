@@ -1,0 +1,50 @@
+"""One server for Python applications: HTTP API, WebSockets and an event bus.
+
+The public names for application code are here; see contract §9::
+
+    from tbtwist import App, RequestData, Result, export, get_app
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tbtwist.apps.registry import App as App, export as export, get_app as get_app
+    from tbtwist.apps.request import RequestData as RequestData
+    from tbtwist.apps.result import Result as Result
+    from tbtwist.apps.runner import deferred_to_future as deferred_to_future
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "App": "tbtwist.apps.registry",
+    "RequestData": "tbtwist.apps.request",
+    "Result": "tbtwist.apps.result",
+    "deferred_to_future": "tbtwist.apps.runner",
+    "export": "tbtwist.apps.registry",
+    "get_app": "tbtwist.apps.registry",
+}
+
+__all__ = [
+    "App",
+    "RequestData",
+    "Result",
+    "__version__",
+    "deferred_to_future",
+    "export",
+    "get_app",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for.
+
+    Every twistd run in the environment may import this package; it stays light.
+    """
+    from importlib import import_module  # noqa: PLC0415 - see above
+
+    if name not in _PUBLIC:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_PUBLIC[name]), name)

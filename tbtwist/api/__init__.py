@@ -1,0 +1,1 @@
+"""The HTTP core: a request in, a response out, and no socket in sight."""

@@ -1,0 +1,1 @@
+"""Application code: found, loaded and run."""

@@ -1,0 +1,1 @@
+"""The broker: who is on the bus, and where each message goes."""

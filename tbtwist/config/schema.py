@@ -1,0 +1,259 @@
+"""The settings as frozen values, with the names and defaults of contract §6.
+
+Every section is a struct; a key that is not a field here is unknown. A field
+whose meaning has a unit says so in its name, except where ToolBoxV2 named it
+before us. Fields in `UNUSED` are accepted and have no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=0, le=1000)]
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Level = Annotated[int, Meta(ge=-1, le=2)]
+Environment = Literal["development", "production", "tauri"]
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One section of the file."""
+
+
+class Zmq(Section):
+    """Where the bus' sockets are. An empty endpoint is ``ipc://`` in the data directory."""
+
+    pub_endpoint: str = ""
+    sub_endpoint: str = ""
+    req_endpoint: str = ""
+    rep_endpoint: str = ""
+    http_to_ws_endpoint: str = ""
+    hwm_send: Positive = 10_000
+    hwm_recv: Positive = 10_000
+    heartbeat_period_s: Seconds = 1.0
+    heartbeat_timeout_s: Seconds = 3.0
+    window_messages: Positive = 64
+    window_bytes: Positive = 256 * KIB
+    reconnect_interval: int = 1000
+    heartbeat_interval: int = 5000
+    cluster_secret: str = ""
+    takeover_jitter_max_s: float = 0.5
+    status_period_s: float = 5.0
+    topology_broadcast_period_s: float = 2.0
+
+
+class Session(Section):
+    """The signed cookie (contract §3). ``cookie_secret``: comma-separated, newest first."""
+
+    cookie_name: str = "tb_session"
+    cookie_secret: str = ""
+    cookie_max_age: Positive = 604_800
+    cookie_secure: bool | None = None
+    cookie_httponly: bool = True
+    cookie_samesite: Literal["Lax", "Strict", "None"] = "Lax"
+    cookie_domain: str = ""
+    payload_fields: tuple[str, ...] = ()
+
+
+class Auth(Section):
+    """Identity beside the cookie."""
+
+    api_key_header: str = "X-API-Key"
+    bearer_header: str = "Authorization"
+    ws_require_auth: bool | None = None
+    ws_allow_anonymous: bool = True
+    jwt_algorithm: str = "HS256"
+    jwt_expiry: int = 3600
+
+
+class HttpWorker(Section):
+    """The http workers; worker i listens on ``port + i``."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    workers: Count = 2
+    max_concurrent: Positive = 100
+    sync_threads: Positive = 20
+    sync_queue: Positive = 200
+    wsgi_threads: Positive = 20
+    timeout: Seconds = 30.0
+    keepalive: Seconds = 75.0
+    backlog: Positive = 2048
+    drain_timeout_s: Seconds = 10.0
+    max_body_bytes: Positive = 16 * MIB
+    static_root: str = ""
+    lane: Literal["auto", "wsgi"] = "wsgi"
+    trusted_proxies: tuple[str, ...] = ()
+    instance_prefix: str = "http"
+
+
+class WsWorker(Section):
+    """The ws workers; worker j listens on ``port + j``."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8010
+    workers: Count = 1
+    max_connections: Positive = 10_000
+    ping_interval: Seconds = 30.0
+    ping_timeout: Seconds = 10.0
+    max_message_size: Positive = MIB
+    backlog: Positive = 2048
+    drain_timeout_s: Seconds = 10.0
+    compression: bool = False
+    allowed_origins: tuple[str, ...] = ()
+    wrap_replies: Literal["auto", "always", "never"] = "auto"
+    instance_prefix: str = "ws"
+
+
+class Nginx(Section):
+    """The generated nginx site."""
+
+    enabled: bool = False
+    server_name: str = "localhost"
+    listen_port: Port = 80
+    listen_ssl_port: Port = 443
+    ssl_enabled: bool = False
+    ssl_certificate: str = ""
+    ssl_certificate_key: str = ""
+    static_root: str = ""
+    static_enabled: bool = True
+    config_path: str = ""
+    symlink_path: str = ""
+    pid_file: str = ""
+    access_log: str = ""
+    error_log: str = ""
+    rate_limit_enabled: bool = True
+    rate_limit_zone: str = "tb_limit"
+    rate_limit_rate: str = "10r/s"
+    rate_limit_burst: int = 20
+    auth_rate_limit_rate: str = "5r/s"
+    auth_rate_limit_burst: int = 10
+    upstream_http: str = "tb_http_backend"
+    upstream_ws: str = "tb_ws_backend"
+    max_http_workers: int = 8
+    max_ws_workers: int = 4
+
+
+class Manager(Section):
+    """The manager and its supervision."""
+
+    web_ui_enabled: bool = True
+    web_ui_host: str = "127.0.0.1"
+    web_ui_port: Port = 9000
+    control_socket: str = ""
+    pid_file: str = ""
+    log_file: str = ""
+    health_check_interval: float = 10.0
+    start_timeout_s: Seconds = 30.0
+    stop_timeout_s: Seconds = 15.0
+    backoff_initial_s: Seconds = 0.2
+    backoff_max_s: Seconds = 30.0
+    stable_after_s: Seconds = 30.0
+    max_restart_attempts: Positive = 5
+    restart_delay: float = 2.0
+    rolling_update_delay: float = 5.0
+    live_dashboard_key: str = ""
+    live_ui_host: str = "127.0.0.1"
+    live_ui_port: Port = 5000
+    live_ui_replicas: int = 2
+
+
+class Toolbox(Section):
+    """The application (contract §9) and who may call what (contract §2)."""
+
+    app: str = "tbtwist"
+    modules: tuple[str, ...] = ()
+    instance_id: str = "tbv2_worker"
+    modules_preload: tuple[str, ...] = ()
+    api_prefix: str = "/api"
+    api_allowed_mods: tuple[str, ...] = ()
+    auth_module: str = "CloudM.Auth"
+    verify_session_func: str = "validate_session"
+    open_modules: tuple[str, ...] = ()
+    default_required_level: Level = 1
+    level_requirements: Mapping[str, Level] = {}
+    admin_modules: tuple[str, ...] = ("CloudM.Auth", "ToolBox")
+
+
+class Compat(Section):
+    """Switches back to what ToolBoxV2 really does."""
+
+    legacy_access: bool = False
+
+
+class Bus(Section):
+    """Which engine carries the bus."""
+
+    engine: Literal["zeromq", "memory"] = "zeromq"
+
+
+class Settings(Section):
+    """Everything. ``data_dir`` is absolute once it has been loaded."""
+
+    environment: Environment = "development"
+    debug: bool = False
+    log_level: Literal["DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL"] = "INFO"
+    data_dir: str = ""
+    bus: Bus = Bus()
+    zmq: Zmq = Zmq()
+    session: Session = Session()
+    auth: Auth = Auth()
+    http_worker: HttpWorker = HttpWorker()
+    ws_worker: WsWorker = WsWorker()
+    nginx: Nginx = Nginx()
+    manager: Manager = Manager()
+    toolbox: Toolbox = Toolbox()
+    compat: Compat = Compat()
+
+    @property
+    def production(self) -> bool:
+        """Whether the strict rules apply."""
+        return self.environment == "production"
+
+    @property
+    def cookie_secure(self) -> bool:
+        """Return the configured flag, or by default: production only."""
+        configured = self.session.cookie_secure
+        return self.production if configured is None else configured
+
+
+ALIASES: Final[Mapping[str, str]] = {
+    "http_worker.instances": "http_worker.workers",
+    "ws_worker.instances": "ws_worker.workers",
+}
+
+UNUSED: Final = frozenset(
+    {
+        "session.payload_fields",
+        "auth.jwt_algorithm",
+        "auth.jwt_expiry",
+        "zmq.rep_endpoint",
+        "zmq.reconnect_interval",
+        "zmq.heartbeat_interval",
+        "zmq.cluster_secret",
+        "zmq.takeover_jitter_max_s",
+        "zmq.status_period_s",
+        "zmq.topology_broadcast_period_s",
+        "http_worker.instance_prefix",
+        "ws_worker.instance_prefix",
+        "nginx.max_http_workers",
+        "nginx.max_ws_workers",
+        "manager.pid_file",
+        "manager.log_file",
+        "manager.control_socket",
+        "manager.rolling_update_delay",
+        "manager.live_dashboard_key",
+        "manager.live_ui_host",
+        "manager.live_ui_port",
+        "manager.live_ui_replicas",
+        "toolbox.modules_preload",
+    }
+)

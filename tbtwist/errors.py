@@ -1,0 +1,230 @@
+"""What can go wrong, each with the sentence that a user reads.
+
+The first paragraph of an error's docstring is that sentence; its attributes
+fill the braces. Raise the narrow class with the facts, format at the edge only.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import attrs
+
+
+class TbtwistError(Exception):
+    """Something in tbtwist failed."""
+
+    def __str__(self) -> str:
+        """Return the sentence for the user, filled with this error's facts."""
+        text = inspect.getdoc(type(self)) or type(self).__name__
+        sentence = " ".join(text.split("\n\n", 1)[0].split())
+        return sentence.format_map({**vars(type(self)), **_facts(self)})
+
+
+def _facts(error: TbtwistError) -> dict[str, object]:
+    if not attrs.has(type(error)):
+        return {}
+    return {a.name: getattr(error, a.name) for a in attrs.fields(type(error))}
+
+
+# --- configuration -----------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class ConfigProblem(TbtwistError):
+    """{where}: {key}: {expected}"""  # noqa: D400, D415
+
+    where: str
+    key: str
+    expected: str
+
+
+@attrs.define(eq=False)
+class ConfigError(TbtwistError):
+    """The configuration cannot be used: {summary}
+
+    ``problems`` holds every single one, in the order of the file.
+    """  # noqa: D400, D415
+
+    problems: tuple[ConfigProblem, ...]
+
+    @property
+    def summary(self) -> str:
+        """Return all problems in one line."""
+        return "; ".join(str(problem) for problem in self.problems)
+
+    def __str__(self) -> str:
+        """Return one line a problem."""
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+@attrs.define(eq=False)
+class ConfigNotFound(TbtwistError):
+    """The configuration file {path} cannot be read: {reason}."""
+
+    path: str
+    reason: str
+
+
+# --- processes and sockets ---------------------------------------------------
+
+
+@attrs.define(eq=False)
+class CannotBind(TbtwistError):
+    """Cannot listen on {address} for {what}: {reason}."""
+
+    what: str
+    address: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class AlreadyRunning(TbtwistError):
+    """Another {what} already uses {data_dir} (pid {pid})."""
+
+    what: str
+    data_dir: str
+    pid: int
+
+
+@attrs.define(eq=False)
+class DataDirUnusable(TbtwistError):
+    """The data directory {path} cannot be used: {reason}."""
+
+    path: str
+    reason: str
+
+
+# --- the manager and its control socket --------------------------------------
+
+
+@attrs.define(eq=False)
+class NoManager(TbtwistError):
+    """No manager is running for the data directory {data_dir}."""
+
+    data_dir: str
+
+
+@attrs.define(eq=False)
+class ControlFailed(TbtwistError):
+    """The manager did not do it: {reason}."""
+
+    reason: str
+
+
+# --- applications ------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class ModuleFailed(TbtwistError):
+    """The application module {module} cannot be loaded: {where}: {reason}."""
+
+    module: str
+    where: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class FunctionNotFound(TbtwistError):
+    """There is no function {module}/{function}."""
+
+    module: str
+    function: str
+
+
+class PoolFull(TbtwistError):
+    """Every thread for application functions is busy and the queue is full."""
+
+
+@attrs.define(eq=False)
+class DeadlinePassed(TbtwistError):
+    """The call did not finish within {timeout_s:g} s."""
+
+    timeout_s: float
+
+
+@attrs.define(eq=False)
+class BadArgument(TbtwistError):
+    """{field}: {reason}."""
+
+    field: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class MissingArgument(TbtwistError):
+    """The parameter {field} is missing."""
+
+    field: str
+
+
+class NoBus(TbtwistError):
+    """This application is not connected to a bus."""
+
+
+# --- sessions and access -----------------------------------------------------
+
+
+@attrs.define(eq=False)
+class SecretUnusable(TbtwistError):
+    """The session secret cannot be used: {reason}."""
+
+    reason: str
+
+
+# --- the bus -----------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class BadFrame(TbtwistError):
+    """A message on the bus cannot be read: {reason}."""
+
+    reason: str
+
+
+@attrs.define(eq=False)
+class Unroutable(TbtwistError):
+    """Nobody on the bus answers to {target}."""
+
+    target: str
+
+
+@attrs.define(eq=False)
+class Undeliverable(TbtwistError):
+    """Not delivered to {target}: {reason}."""
+
+    target: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class CallTimeout(TbtwistError):
+    """{target} did not answer {method} within {timeout_s:g} s."""
+
+    target: str
+    method: str
+    timeout_s: float
+
+
+@attrs.define(eq=False)
+class CallRefused(TbtwistError):
+    """{target} refused {method}: {reason}."""
+
+    target: str
+    method: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class QueueFull(TbtwistError):
+    """The queue for {target} is full ({limit})."""
+
+    target: str
+    limit: str
+
+
+@attrs.define(eq=False)
+class BusUnavailable(TbtwistError):
+    """The bus did not become ready within {timeout_s:g} s."""
+
+    timeout_s: float

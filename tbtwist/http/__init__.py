@@ -1,0 +1,1 @@
+"""The HTTP front: Twisted Web and WSGI over the core."""

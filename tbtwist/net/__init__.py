@@ -1,0 +1,1 @@
+"""Sockets: bound, inherited, served; and what a process tells its supervisor."""

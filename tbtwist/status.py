@@ -1,0 +1,59 @@
+"""What the manager tells about itself and its workers (contract §1, ``status --json``)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Role = Literal["http", "ws", "broker"]
+WorkerState = Literal["starting", "running", "draining", "backoff", "stopped", "failed"]
+
+
+class LastExit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker's previous process ended, and why, in words."""
+
+    at: str
+    code: int | None
+    signal: str | None
+    reason: str
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None."""
+
+    id: str
+    role: Role
+    state: WorkerState
+    generation: int
+    pid: int | None = None
+    port: int | None = None
+    started_at: str | None = None
+    uptime_s: float | None = None
+    restarts: int = 0
+    memory_bytes: int | None = None
+    cpu_percent: float | None = None
+    requests_total: int | None | msgspec.UnsetType = msgspec.UNSET
+    connections: int | None | msgspec.UnsetType = msgspec.UNSET
+    last_exit: LastExit | None = None
+    detail: str = ""
+
+
+class ManagerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The manager itself. ``http_url`` is where a browser finds the application."""
+
+    pid: int
+    version: str
+    started_at: str
+    http_url: str
+    data_dir: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer to ``status``."""
+
+    schema_version: int = SCHEMA_VERSION
+    manager: ManagerInfo
+    workers: tuple[WorkerStatus, ...]

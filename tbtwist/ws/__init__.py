@@ -1,0 +1,1 @@
+"""The WebSocket front; the only door to autobahn."""
