@@ -9,11 +9,13 @@ from __future__ import annotations
 import inspect
 
 import attrs
+from typing_extensions import override
 
 
 class TbtwistError(Exception):
     """Something in tbtwist failed."""
 
+    @override
     def __str__(self) -> str:
         """Return the sentence for the user, filled with this error's facts."""
         text = inspect.getdoc(type(self)) or type(self).__name__
@@ -22,9 +24,10 @@ class TbtwistError(Exception):
 
 
 def _facts(error: TbtwistError) -> dict[str, object]:
-    if not attrs.has(type(error)):
+    cls: type = type(error)
+    if not attrs.has(cls):
         return {}
-    return {a.name: getattr(error, a.name) for a in attrs.fields(type(error))}
+    return {a.name: getattr(error, a.name) for a in attrs.fields(cls)}
 
 
 # --- configuration -----------------------------------------------------------
@@ -32,7 +35,7 @@ def _facts(error: TbtwistError) -> dict[str, object]:
 
 @attrs.define(eq=False)
 class ConfigProblem(TbtwistError):
-    """{where}: {key}: {expected}"""  # noqa: D400, D415
+    """{where}: {key}: {expected}"""  # noqa: D415
 
     where: str
     key: str
@@ -44,7 +47,7 @@ class ConfigError(TbtwistError):
     """The configuration cannot be used: {summary}
 
     ``problems`` holds every single one, in the order of the file.
-    """  # noqa: D400, D415
+    """  # noqa: D415
 
     problems: tuple[ConfigProblem, ...]
 
@@ -53,6 +56,7 @@ class ConfigError(TbtwistError):
         """Return all problems in one line."""
         return "; ".join(str(problem) for problem in self.problems)
 
+    @override
     def __str__(self) -> str:
         """Return one line a problem."""
         return "\n".join(str(problem) for problem in self.problems)

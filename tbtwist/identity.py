@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 import attrs
+from typing_extensions import override
 
 from tbtwist.errors import BadFrame
 
@@ -77,6 +78,7 @@ class WorkerId:
         """Return ``http``, ``ws`` or whatever the slot begins with."""
         return slot_role(self.slot)
 
+    @override
     def __str__(self) -> str:
         """Return the form that travels, ``slot.generation.nonce``."""
         return f"{self.slot}.{self.generation}.{self.nonce}"
@@ -111,6 +113,6 @@ def conn_owner(conn_id: str) -> Owner | None:
     except (ValueError, AttributeError):
         return None
     index = value.int >> 112
-    if value.version != 8 or index == 0:  # noqa: PLR2004 - the UUID version we make
+    if value.version != 8 or index == 0:
         return None
     return Owner(f"ws-{index}", (value.int >> 80) & MAX_GENERATION)

@@ -35,8 +35,8 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     memory_bytes: int | None = None
     cpu_percent: float | None = None
-    requests_total: int | None | msgspec.UnsetType = msgspec.UNSET
-    connections: int | None | msgspec.UnsetType = msgspec.UNSET
+    requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
+    connections: int | msgspec.UnsetType | None = msgspec.UNSET
     last_exit: LastExit | None = None
     detail: str = ""
 

@@ -28,7 +28,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One section of the file."""
 
 
-class Zmq(Section):
+class Zmq(Section, frozen=True):
     """Where the bus' sockets are. An empty endpoint is ``ipc://`` in the data directory."""
 
     pub_endpoint: str = ""
@@ -50,7 +50,7 @@ class Zmq(Section):
     topology_broadcast_period_s: float = 2.0
 
 
-class Session(Section):
+class Session(Section, frozen=True):
     """The signed cookie (contract §3). ``cookie_secret``: comma-separated, newest first."""
 
     cookie_name: str = "tb_session"
@@ -63,7 +63,7 @@ class Session(Section):
     payload_fields: tuple[str, ...] = ()
 
 
-class Auth(Section):
+class Auth(Section, frozen=True):
     """Identity beside the cookie."""
 
     api_key_header: str = "X-API-Key"
@@ -74,7 +74,7 @@ class Auth(Section):
     jwt_expiry: int = 3600
 
 
-class HttpWorker(Section):
+class HttpWorker(Section, frozen=True):
     """The http workers; worker i listens on ``port + i``."""
 
     host: str = "127.0.0.1"
@@ -95,7 +95,7 @@ class HttpWorker(Section):
     instance_prefix: str = "http"
 
 
-class WsWorker(Section):
+class WsWorker(Section, frozen=True):
     """The ws workers; worker j listens on ``port + j``."""
 
     host: str = "127.0.0.1"
@@ -113,7 +113,7 @@ class WsWorker(Section):
     instance_prefix: str = "ws"
 
 
-class Nginx(Section):
+class Nginx(Section, frozen=True):
     """The generated nginx site."""
 
     enabled: bool = False
@@ -142,7 +142,7 @@ class Nginx(Section):
     max_ws_workers: int = 4
 
 
-class Manager(Section):
+class Manager(Section, frozen=True):
     """The manager and its supervision."""
 
     web_ui_enabled: bool = True
@@ -166,7 +166,7 @@ class Manager(Section):
     live_ui_replicas: int = 2
 
 
-class Toolbox(Section):
+class Toolbox(Section, frozen=True):
     """The application (contract §9) and who may call what (contract §2)."""
 
     app: str = "tbtwist"
@@ -183,19 +183,19 @@ class Toolbox(Section):
     admin_modules: tuple[str, ...] = ("CloudM.Auth", "ToolBox")
 
 
-class Compat(Section):
+class Compat(Section, frozen=True):
     """Switches back to what ToolBoxV2 really does."""
 
     legacy_access: bool = False
 
 
-class Bus(Section):
+class Bus(Section, frozen=True):
     """Which engine carries the bus."""
 
     engine: Literal["zeromq", "memory"] = "zeromq"
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """Everything. ``data_dir`` is absolute once it has been loaded."""
 
     environment: Environment = "development"

@@ -1,0 +1,71 @@
+"""Listening sockets: bound at once so that errors are seen at once, or inherited."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorSocket
+
+from tbtwist.errors import CannotBind
+
+_WORDS = {
+    errno.EADDRINUSE: "the port is already in use",
+    errno.EACCES: "not permitted (ports below 1024 need root)",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+def bind_tcp(host: str, port: int, *, backlog: int, what: str) -> socket.socket:
+    """Return a non-blocking socket that listens on ``host:port``.
+
+    Raises:
+        CannotBind: with the reason in words.
+    """
+    address = f"{host}:{port}"
+    try:
+        family, kind, proto, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        reason = f"the host name is unknown ({error.strerror})"
+        raise CannotBind(what=what, address=address, reason=reason) from error
+    listener = socket.socket(family, kind, proto)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        listener.bind(where)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        reason = _WORDS.get(error.errno or 0, error.strerror or str(error))
+        raise CannotBind(what=what, address=address, reason=reason) from error
+    return listener
+
+
+def adopt(descriptor: int) -> socket.socket:
+    """Return the socket behind an inherited descriptor, made non-blocking.
+
+    Two processes that share a blocking listener freeze (PROCESS.md, sharing).
+    """
+    os.set_inheritable(descriptor, False)
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)
+    return listener
+
+
+def port_of(listener: socket.socket) -> int:
+    """Return the port that a socket really has, also when 0 was asked for."""
+    return int(listener.getsockname()[1])
+
+
+def serve(
+    reactor: IReactorSocket, listener: socket.socket, factory: IProtocolFactory
+) -> IListeningPort:
+    """Accept connections of ``listener`` and hand them to ``factory``.
+
+    The reactor gets a duplicate, so closing its port leaves the socket open
+    for whoever shares it.
+    """
+    return reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
