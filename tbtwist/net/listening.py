@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import Any
 
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorSocket
+from twisted.internet.interfaces import IListeningPort, IReactorSocket
+from twisted.internet.protocol import ServerFactory
 
 from tbtwist.errors import CannotBind
 
@@ -34,7 +36,7 @@ def bind_tcp(host: str, port: int, *, backlog: int, what: str) -> socket.socket:
     listener = socket.socket(family, kind, proto)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setblocking(False)
+        listener.settimeout(0)
         listener.bind(where)
         listener.listen(backlog)
     except OSError as error:
@@ -51,7 +53,7 @@ def adopt(descriptor: int) -> socket.socket:
     """
     os.set_inheritable(descriptor, False)
     listener = socket.socket(fileno=descriptor)
-    listener.setblocking(False)
+    listener.settimeout(0)
     return listener
 
 
@@ -61,7 +63,7 @@ def port_of(listener: socket.socket) -> int:
 
 
 def serve(
-    reactor: IReactorSocket, listener: socket.socket, factory: IProtocolFactory
+    reactor: IReactorSocket, listener: socket.socket, factory: ServerFactory[Any]
 ) -> IListeningPort:
     """Accept connections of ``listener`` and hand them to ``factory``.
 

@@ -59,7 +59,7 @@ class Notifier:
         with socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
         ) as sock:
-            sock.setblocking(False)
+            sock.settimeout(0)
             try:
                 sock.connect(self.address)
                 sock.send(message.encode())
