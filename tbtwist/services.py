@@ -21,24 +21,20 @@ class Background:
     def __init__(self) -> None:
         self._running: set[Deferred[Any]] = set()
 
-    def spawn(self, what: str, work: Coroutine[Any, Any, object]) -> Deferred[None]:
-        """Run ``work``; log its failure as ``what``. Fires when it has ended."""
-        running = Deferred.fromCoroutine(work)
-        return self.own(what, running)
+    def spawn(self, what: str, work: Coroutine[Any, Any, object]) -> None:
+        """Run ``work``; log its failure as ``what``."""
+        self.own(what, Deferred.fromCoroutine(work))
 
-    def own(self, what: str, running: Deferred[Any]) -> Deferred[None]:
+    def own(self, what: str, running: Deferred[Any]) -> None:
         """Take care of a Deferred that nobody else waits for."""
-        done: Deferred[None] = Deferred()
         self._running.add(running)
 
         def ended(result: object) -> None:
             self._running.discard(running)
             if isinstance(result, Failure) and not result.check(CancelledError):
                 _log.failure("{what} failed", failure=result, what=what)
-            done.callback(None)
 
         _ = running.addBoth(ended)
-        return done
 
     def cancel_all(self) -> None:
         """Cancel everything that still runs."""

@@ -1,0 +1,213 @@
+"""A role's life as a process: bound, started, ready, drained, gone.
+
+`Lifetime` is the top service of every role. It turns errors into one sentence
+and a non-zero exit, handles the signals, watches the manager's lifeline, and
+tells the supervisor how the role is (PROCESS.md).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from typing_extensions import override
+
+from tbtwist.errors import TbtwistError
+from tbtwist.net.supervised import Notifier
+from tbtwist.services import Background
+
+_log = Logger()
+_HEARTBEAT_S = 1.0
+
+
+class Role(Protocol):
+    """What a role does; `Lifetime` decides when."""
+
+    drain_timeout_s: float
+
+    def bind(self) -> None:
+        """Take what must be had before anything starts; a TbtwistError if not."""
+
+    async def start(self) -> None:
+        """Begin to serve; when it returns, the role is ready."""
+
+    async def drain(self) -> None:
+        """Take nothing new, and come back when nothing is left."""
+
+    async def stop(self) -> None:
+        """Free everything."""
+
+    def figures(self) -> Mapping[str, int]:
+        """Return what the supervisor wants counted."""
+
+
+@attrs.frozen
+class Surroundings:
+    """What a process got from the one who started it."""
+
+    reactor: Any
+    notifier: Notifier
+    lifeline: int | None = None
+    on_failed_start: Callable[[], None] = lambda: None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a manager of ours started this process."""
+        return self.lifeline is not None
+
+
+class _Lifeline(FileDescriptor):
+    """Reads the pipe that the manager holds; its end means the manager died."""
+
+    def __init__(
+        self, reactor: Any, descriptor: int, on_end: Callable[[], None]
+    ) -> None:
+        super().__init__(reactor)
+        self._descriptor = descriptor
+        self._on_end = on_end
+        self.startReading()
+
+    @override
+    def fileno(self) -> int:
+        return self._descriptor
+
+    @override
+    def doRead(self) -> None:
+        """End of file is the only thing that ever comes."""
+        if os.read(self._descriptor, 64) == b"":
+            self.stopReading()
+            self._on_end()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self.stopReading()
+        os.close(self._descriptor)
+
+
+class Lifetime(Service):
+    """Runs one `Role` from privileged start to exit."""
+
+    def __init__(self, role: Role, around: Surroundings) -> None:
+        self._role = role
+        self._around = around
+        self._background = Background()
+        self._signals = 0
+        self._ending: Deferred[None] | None = None
+        self._lifeline: _Lifeline | None = None
+        self._heartbeat = LoopingCall(self._beat)
+        self._heartbeat.clock = around.reactor
+        self._ready = False
+
+    @override
+    def privilegedStartService(self) -> None:
+        """Bind now, so that an error is one sentence and a non-zero exit."""
+        try:
+            self._role.bind()
+        except TbtwistError as error:
+            self._around.on_failed_start()
+            raise SystemExit(str(error)) from error
+
+    @override
+    def startService(self) -> None:
+        """Wait until the reactor runs; before that a signal would just kill."""
+        super().startService()
+        self._around.reactor.callWhenRunning(self._running)
+
+    def _running(self) -> None:
+        self._install_signals()
+        if self._around.lifeline is not None:
+            self._lifeline = _Lifeline(
+                self._around.reactor, self._around.lifeline, self._manager_gone
+            )
+        self._background.spawn("starting", self._start())
+
+    def _install_signals(self) -> None:
+        signal.signal(signal.SIGTERM, self._signalled)
+        supervised = self._around.supervised
+        signal.signal(signal.SIGINT, signal.SIG_IGN if supervised else self._signalled)
+
+    def _signalled(self, number: int, _frame: object) -> None:
+        self._around.reactor.callFromThread(self.end, signal.Signals(number).name)
+
+    def _manager_gone(self) -> None:
+        self.end("the manager is gone")
+
+    async def _start(self) -> None:
+        try:
+            await self._role.start()
+        except CancelledError:
+            return
+        except TbtwistError as error:
+            self.fail(str(error))
+            return
+        except Exception as error:
+            self.fail(f"{type(error).__name__}: {error}")
+            raise
+        if self._ending is None:
+            self._ready = True
+            self._around.notifier.tell(READY=1, STATUS="serving")
+            self._background.own("heartbeat", self._heartbeat.start(_HEARTBEAT_S))
+
+    def _beat(self) -> None:
+        counted = {f"X_{name}": value for name, value in self._role.figures().items()}
+        self._around.notifier.tell(WATCHDOG=1, **counted)
+
+    def end(self, reason: str) -> None:
+        """Drain and exit 0; asked a second time hurry, a third time leave at once."""
+        self._signals += 1
+        if self._signals == 1:
+            _log.info("draining: {reason}", reason=reason)
+            self._around.notifier.tell(STOPPING=1, STATUS="draining")
+            self._ending = Deferred.fromCoroutine(self._drain())
+            self._background.own("draining", self._ending)
+        elif self._signals == 2 and self._ending is not None:
+            _log.info("hurrying: {reason}", reason=reason)
+            self._ending.cancel()
+        else:
+            os._exit(1)
+
+    async def _drain(self) -> None:
+        draining = Deferred.fromCoroutine(self._role.drain())
+        _ = draining.addTimeout(self._role.drain_timeout_s, self._around.reactor)
+        try:
+            await draining
+        except CancelledError:
+            pass  # hurried: what is left is closed by stopService
+        except Exception:  # noqa: BLE001 - the process ends either way
+            _log.failure("the drain did not finish", failure=Failure())
+        self._around.reactor.stop()
+
+    def fail(self, sentence: str) -> None:
+        """End with exit status 1 and ``sentence`` as the last word."""
+        _log.critical("{sentence}", sentence=sentence)
+        atexit.register(_exit_with_failure, sentence)
+        self._around.reactor.stop()
+
+    @override
+    def stopService(self) -> Deferred[None]:
+        """Free everything; the reactor stops when this has fired."""
+        super().stopService()
+        if self._heartbeat.running:
+            self._heartbeat.stop()
+        if self._lifeline is not None:
+            self._lifeline.close()
+        return Deferred.fromCoroutine(self._role.stop())
+
+
+def _exit_with_failure(sentence: str) -> None:
+    """Leave with status 1: twistd itself would end with 0 after a clean stop."""
+    sys.stdout.flush()
+    sys.stderr.write(sentence + "\n")
+    sys.stderr.flush()
+    os._exit(1)

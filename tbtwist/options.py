@@ -1,0 +1,225 @@
+"""``twistd tbworkers``: its options, and the way from them to a service.
+
+The one place (with ``cli/``) that touches the global reactor, the environment
+and the wall clock. Nothing of ours is imported at the top: twistd may import
+this module only to list the commands, and txzmq pulls in a reactor.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from twisted.application.service import IService
+from twisted.python.usage import Options as UsageOptions, UsageError
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from twisted.logger import ILogObserver
+
+    from tbtwist.config.loading import Loaded
+    from tbtwist.identity import WorkerId
+    from tbtwist.net.locking import ProcessLock
+    from tbtwist.net.supervised import Notifier
+
+ROLES = ("http", "ws", "broker", "manager", "all")
+_PIDFILE_DEFAULT = "twistd.pid"
+
+
+class Options(UsageOptions):
+    """The options of ``twistd tbworkers``."""
+
+    synopsis = "[options] --role=http|ws|broker|manager|all"
+    optParameters: Sequence[Sequence[object]] = (
+        ("role", None, None, "What this process is: http, ws, broker, manager or all."),
+        ("config", "c", None, "The configuration file (YAML)."),
+        ("host", None, None, "Listen on this address instead of the configured one."),
+        ("port", None, None, "Listen on this port instead of the configured one.", int),
+        ("worker-id", None, None, "The worker's id, as in http-2; default: ROLE-1."),
+        ("log-format", None, "text", "text or json."),
+    )
+    optFlags: Sequence[Sequence[object]] = (
+        ("verbose", "v", "Log debug events too."),
+        ("console", None, "Show people the workers' states (manager)."),
+    )
+    loaded: Loaded
+    descriptors: dict[str, int]
+    lifeline: int | None
+    notifier: Notifier
+    lock: ProcessLock | None = None
+    chosen_observer: ClassVar[ILogObserver | None] = None
+
+    @override
+    def postOptions(self) -> None:
+        """Check, load the configuration, and choose reactor, log and pid file."""
+        self._check()
+        from tbtwist.uvreactor import install_best
+
+        install_best()
+        self._take_what_was_given()
+        self.loaded = _load(self["config"])
+        self._choose_log()
+        self._choose_pidfile()
+        self.lock = self._take_lock()
+
+    def _take_what_was_given(self) -> None:
+        from tbtwist.net.supervised import Notifier, take_descriptors, take_lifeline
+
+        self.descriptors = take_descriptors(os.environ, os.getpid())
+        self.lifeline = take_lifeline(self.descriptors)
+        self.notifier = Notifier.from_environ(os.environ)
+        os.environ.pop("NOTIFY_SOCKET", None)
+        if self.lifeline is not None and os.getpgid(0) != os.getpid():
+            os.setsid()  # a Ctrl-C in the terminal is the manager's business
+
+    def _check(self) -> None:
+        if self["role"] not in ROLES:
+            raise UsageError(f"--role must be one of {', '.join(ROLES)}")
+        if self["log-format"] not in {"text", "json"}:
+            raise UsageError("--log-format must be text or json")
+        slot = self.slot
+        role, _, number = slot.partition("-")
+        numbered = role == self["role"] and number.isdigit() and int(number) > 0
+        if slot != self["role"] and not numbered:
+            raise UsageError(f"--worker-id must look like {self['role']}-1")
+
+    @property
+    def slot(self) -> str:
+        """Return the worker's id, as in ``http-1``; ``broker`` has no number."""
+        if self["worker-id"]:
+            return str(self["worker-id"])
+        numbered = self["role"] in {"http", "ws"}
+        return f"{self['role']}-1" if numbered else str(self["role"])
+
+    @property
+    def index(self) -> int:
+        """Return the slot's place in its role, from 0."""
+        number = self.slot.partition("-")[2]
+        return int(number) - 1 if number else 0
+
+    @property
+    def data_dir(self) -> Path:
+        """Return the data directory, which exists."""
+        return Path(self.loaded.settings.data_dir)
+
+    def _choose_log(self) -> None:
+        from twisted.python.logfile import LogFile
+
+        from tbtwist.observe.logs import observer
+
+        stream = sys.stdout
+        if self.parent["logfile"] and self.parent["logfile"] != "-":
+            stream = LogFile.fromFullPath(self.parent["logfile"])
+        elif not self.parent["nodaemon"]:
+            logs = self.data_dir / "logs"
+            logs.mkdir(mode=0o700, exist_ok=True)
+            stream = LogFile.fromFullPath(str(logs / f"{self.slot}.log"))
+        level = "DEBUG" if self["verbose"] else self.loaded.settings.log_level
+        Options.chosen_observer = observer(stream, self["log-format"], level)
+        if self.parent["logger"] is None and not self.parent["syslog"]:
+            self.parent["logger"] = f"{__name__}.chosen_observer"
+
+    def _choose_pidfile(self) -> None:
+        """Keep twistd's pid file out of the working folder.
+
+        A process in the foreground has none: the lock below is what keeps a
+        second one out, and it cannot be stale.
+        """
+        if self.parent["pidfile"] != _PIDFILE_DEFAULT:
+            return
+        run = self.data_dir / "run"
+        run.mkdir(mode=0o700, exist_ok=True)
+        foreground = self.parent["nodaemon"]
+        self.parent["pidfile"] = "" if foreground else str(run / f"{self.slot}.pid")
+
+    def _take_lock(self) -> ProcessLock | None:
+        from tbtwist.errors import AlreadyRunning
+        from tbtwist.net.locking import ProcessLock
+
+        guards_itself = self["role"] in {"manager", "broker"}
+        if guards_itself or self.lifeline is not None:
+            return None  # in an update two generations of a slot overlap
+        path = self.data_dir / "run" / f"{self.slot}.lock"
+        try:
+            return ProcessLock.take(path, what=self.slot, pid=os.getpid())
+        except AlreadyRunning as error:
+            hint = f" Give this one another --worker-id, like {self['role']}-2."
+            raise SystemExit(f"{error}{hint}") from error
+
+
+def chosen_observer() -> ILogObserver | None:
+    """Return the log observer for ``twistd --logger``, which takes a name only."""
+    return Options.chosen_observer
+
+
+def _load(path: str | None) -> Loaded:
+    from tbtwist.config.loading import load
+    from tbtwist.errors import TbtwistError
+
+    try:
+        return load(path, os.environ, cwd=Path.cwd(), home=Path.home())
+    except TbtwistError as error:
+        raise SystemExit(str(error)) from error
+
+
+def makeService(options: Options) -> IService:
+    """Build the service of the role that the options name."""
+    from twisted.internet import reactor
+
+    from tbtwist import roles
+    from tbtwist.errors import TbtwistError
+    from tbtwist.lifetime import Lifetime
+
+    process = _process(options, reactor)
+    try:
+        role = roles.BUILDERS[options["role"]](process)
+    except TbtwistError as error:
+        raise SystemExit(str(error)) from error
+    return Lifetime(role, process.around)
+
+
+def _process(options: Options, reactor: Any) -> Any:
+    from tbtwist import roles
+    from tbtwist.lifetime import Surroundings
+
+    return roles.Process(
+        around=Surroundings(
+            reactor=reactor,
+            notifier=options.notifier,
+            lifeline=options.lifeline,
+            on_failed_start=lambda: _remove_pidfile(options.parent["pidfile"]),
+        ),
+        settings=options.loaded.settings,
+        warnings=options.loaded.warnings,
+        config_path=options.loaded.path,
+        identity=_identity(options),
+        index=options.index,
+        descriptors=options.descriptors,
+        host=options["host"],
+        port=options["port"],
+        now=time.time,
+        random=secrets.token_bytes,
+        environ=os.environ,
+        cwd=Path.cwd(),
+        console=sys.stdout if options["console"] else None,
+        verbose=bool(options["verbose"]),
+        log_format=options["log-format"],
+    )
+
+
+def _identity(options: Options) -> WorkerId:
+    from tbtwist.identity import WorkerId
+
+    slot = options.slot if "-" in options.slot else f"{options.slot}-1"
+    generation = int(os.environ.pop("TB_GENERATION", "0"))
+    return WorkerId.new(slot, generation, secrets.token_bytes)
+
+
+def _remove_pidfile(path: str) -> None:
+    if path:
+        Path(path).unlink(missing_ok=True)
