@@ -1,0 +1,64 @@
+"""What a role knows about the process that it runs in."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import attrs
+
+from tbtwist.config.schema import Settings
+from tbtwist.identity import RandomBytes, WorkerId
+from tbtwist.lifetime import Surroundings
+from tbtwist.net.listening import adopt, bind_tcp
+from tbtwist.observe.logs import LogFormat
+
+
+@attrs.frozen(kw_only=True)
+class Process:
+    """Everything that came from outside, fetched once by ``options.py``."""
+
+    around: Surroundings
+    settings: Settings
+    warnings: tuple[str, ...]
+    config_path: Path | None
+    identity: WorkerId
+    index: int
+    descriptors: Mapping[str, int]
+    host: str | None
+    port: int | None
+    now: Callable[[], float]
+    random: RandomBytes
+    environ: Mapping[str, str]
+    cwd: Path
+    console: TextIO | None
+    verbose: bool
+    log_format: LogFormat
+
+    @property
+    def reactor(self) -> Any:
+        """Return the reactor."""
+        return self.around.reactor
+
+    @property
+    def data_dir(self) -> Path:
+        """Return the data directory."""
+        return Path(self.settings.data_dir)
+
+    def listener(self, name: str, host: str, port: int, backlog: int) -> socket.socket:
+        """Return the inherited socket called ``name``, or bind one.
+
+        ``host`` and ``port`` are the configured ones of the first worker; a worker
+        started by hand takes the port of its number, unless it was given one.
+        """
+        if name in self.descriptors:
+            return adopt(self.descriptors[name])
+        mine = port + self.index if port else 0
+        return bind_tcp(
+            self.host or host,
+            mine if self.port is None else self.port,
+            backlog=backlog,
+            what=self.identity.slot,
+        )
