@@ -166,6 +166,18 @@ class NoBus(TbtwistError):
     """This application is not connected to a bus."""
 
 
+# --- HTTP --------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class Refused(TbtwistError):
+    """{message}."""
+
+    status: int
+    message: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 # --- sessions and access -----------------------------------------------------
 
 

@@ -92,6 +92,8 @@ class HttpWorker(Section, frozen=True):
     static_root: str = ""
     lane: Literal["auto", "wsgi"] = "wsgi"
     trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    access_log: bool = True
     instance_prefix: str = "http"
 
 
