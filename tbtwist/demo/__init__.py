@@ -1,1 +1,1 @@
-"""The bundled example: a chat."""
+"""The chat that ``tbtwist start --demo`` serves: an application like any other."""
