@@ -42,6 +42,10 @@ class ProcessLock:
         os.pwrite(descriptor, f"{pid}\n".encode(), 0)
         return cls(descriptor)
 
+    def fileno(self) -> int:
+        """Return the descriptor; a process that inherits it shares the lock."""
+        return self._descriptor
+
     def release(self) -> None:
         """Give the lock back; calling this twice is fine."""
         if self._descriptor >= 0:

@@ -1,0 +1,85 @@
+"""What the supervisor gets from outside: reactor, clocks, chance, and listeners."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+
+from tbtwist.net.listening import bind_tcp
+from tbtwist.status import WorkerStatus
+from tbtwist.supervise.plan import WorkerSpec
+from tbtwist.supervise.usage import Measure
+
+CommandBuilder = Callable[[WorkerSpec], tuple[str, ...]]
+"""Returns the whole command of a worker, its executable first."""
+
+_RUN_TWISTD: Final = "from twisted.scripts.twistd import run; run()"
+_JITTER: Final = 0.2
+
+
+class Bind(Protocol):
+    """Opens a listener, as `tbtwist.net.listening.bind_tcp`."""
+
+    def __call__(
+        self, host: str, port: int, *, backlog: int, what: str
+    ) -> socket.socket:
+        """Return a listening socket, or raise `CannotBind`."""
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """Everything that is not ours to fetch.
+
+    ``now`` is the wall clock (seconds since 1970), ``random`` returns a number
+    from 0 up to 1, ``measure`` asks what a process uses (`UsageMeter`).
+    """
+
+    reactor: Any
+    environ: Mapping[str, str]
+    pid: int
+    now: Callable[[], float]
+    random: Callable[[], float]
+    command: CommandBuilder
+    measure: Measure
+    bind: Bind = bind_tcp
+
+    def jitter(self, delay_s: float) -> float:
+        """Return ``delay_s``, a fifth longer or shorter at most."""
+        return delay_s * (1 - _JITTER + 2 * _JITTER * self.random())
+
+
+@attrs.frozen(kw_only=True)
+class Hooks:
+    """Who wants to know: of every change of state, and of every line of output.
+
+    The manager's own announcements come as lines of the worker ``manager``.
+    """
+
+    changed: Callable[[WorkerStatus], None] = lambda _status: None
+    said: Callable[[str, str], None] = lambda _worker_id, _line: None
+
+
+def twistd_command(
+    executable: str, *, config_path: str | None, log_format: str
+) -> CommandBuilder:
+    """Return a builder of ``twistd tbworkers`` commands for this Python."""
+    config = ("--config", config_path) if config_path else ()
+
+    def command(spec: WorkerSpec) -> tuple[str, ...]:
+        return (
+            executable,
+            "-c",
+            _RUN_TWISTD,
+            "-n",
+            "--pidfile=",
+            "tbworkers",
+            f"--role={spec.role}",
+            f"--worker-id={spec.id}",
+            *config,
+            f"--log-format={log_format}",
+        )
+
+    return command
