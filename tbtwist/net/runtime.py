@@ -38,7 +38,22 @@ def runtime_dir(data_dir: Path) -> Path:
 
 def _short_dir(data_dir: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-    return _SHORT_ROOT / f"tbtwist-{os.getuid()}-{digest}"
+    return _SHORT_ROOT / f"{_short_prefix()}{digest}"
+
+
+def _short_prefix() -> str:
+    return f"tbtwist-{os.getuid()}-"
+
+
+def ensure_socket_dir(path: Path) -> None:
+    """Make the directory of a `socket_path` if it is one with a hashed name.
+
+    Raises:
+        DataDirUnusable: as `ensure_private`.
+    """
+    directory = path.parent
+    if directory.parent == _SHORT_ROOT and directory.name.startswith(_short_prefix()):
+        ensure_private(directory)
 
 
 def ensure_private(directory: Path) -> None:

@@ -1,0 +1,110 @@
+"""What travels over the control socket.
+
+A message is four bytes of length (big-endian) and so many bytes of JSON, at most
+1 MiB: an object whose ``type`` names the message. A client sends one request and
+gets one reply to each, in order::
+
+    {"type":"status"}                        → {"type":"status","status":{…}}
+    {"type":"stop","timeout_s":15.0}         → {"type":"done"}  when all is stopped
+    {"type":"version"}                       → {"type":"version","version":"0.1.0","pid":4711}
+    anything else                            → {"type":"failed","reason":"…"}
+
+Fields that a side does not know are passed over, so that client and manager may
+be of different versions.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from tbtwist.errors import BadFrame
+from tbtwist.status import Status
+
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+PREFIX: Final = struct.Struct("!I")
+_M = TypeVar("_M")
+
+
+class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
+    """How is everything?"""
+
+
+class StopRequest(msgspec.Struct, frozen=True, tag="stop"):
+    """Drain and stop everything, within ``timeout_s`` seconds."""
+
+    timeout_s: Annotated[float, Meta(ge=0, le=86_400)]
+
+
+class VersionRequest(msgspec.Struct, frozen=True, tag="version"):
+    """Who are you?"""
+
+
+Request = StatusRequest | StopRequest | VersionRequest
+
+
+class StatusReply(msgspec.Struct, frozen=True, tag="status"):
+    """How everything is."""
+
+    status: Status
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """It is done."""
+
+
+class VersionReply(msgspec.Struct, frozen=True, tag="version"):
+    """The version of the manager, and its pid."""
+
+    version: str
+    pid: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """It was not done, and why."""
+
+    reason: str
+
+
+Reply = StatusReply | Done | VersionReply | Failed
+
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+def encode(message: Request | Reply) -> bytes:
+    """Return the body of a message, without its length.
+
+    Raises:
+        BadFrame: it would be too long.
+    """
+    body = msgspec.json.encode(message)
+    check_length(len(body))
+    return body
+
+
+def check_length(length: int) -> None:
+    """Refuse a message of ``length`` bytes if that is too long; `BadFrame`."""
+    if length > MAX_MESSAGE_BYTES:
+        reason = f"{length} bytes are more than {MAX_MESSAGE_BYTES}"
+        raise BadFrame(reason=reason)
+
+
+def decode_request(body: bytes) -> Request:
+    """Read a request; `BadFrame` if it is none."""
+    return _decode(_requests, body)
+
+
+def decode_reply(body: bytes) -> Reply:
+    """Read a reply; `BadFrame` if it is none."""
+    return _decode(_replies, body)
+
+
+def _decode(decoder: msgspec.json.Decoder[_M], body: bytes) -> _M:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadFrame(reason=str(error)) from error
