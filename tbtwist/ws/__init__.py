@@ -1,1 +1,1 @@
-"""The WebSocket front; the only door to autobahn."""
+"""WebSockets: the only package that knows Autobahn (in `protocol`)."""

@@ -1,0 +1,269 @@
+"""One WebSocket connection, without a socket: what happens to it, in order.
+
+It opens a lane of the bus, announces itself there (``ws.connect``), passes on
+every message just as it came (``ws.message``), and says when it is gone
+(``ws.disconnect``). What comes back over the lane or by `EventBus.send` goes
+to the client. Nobody here looks into a message.
+
+Flow control: reading is paused exactly while the lane's window is full and the
+connection is open. Once it is closing, reading goes on, for only so the
+client's answer to the close is seen, and what else it sends is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, Protocol
+
+import attrs
+import msgspec
+
+from tbtwist.auth.session import SessionData
+from tbtwist.boundaries import EventBus, Lane, LaneEvents
+from tbtwist.errors import QueueFull
+from tbtwist.events import Event, EventType, Item
+from tbtwist.ws.counts import Counts
+from tbtwist.ws.handshake import Head
+from tbtwist.ws.registry import Registry
+
+GOING_AWAY: Final = 1001
+UNAUTHORIZED: Final = 1008
+INTERNAL_ERROR: Final = 1011
+SERVICE_RESTART: Final = 1012
+OVERLOADED: Final = 1013
+NO_STATUS: Final = 1005
+
+_DEFAULT_CLOSE_CODE: Final = 1008
+_FORBIDDEN_CODES: Final = frozenset({1004, 1005, 1006, 1015})
+
+
+@attrs.frozen
+class Message:
+    """A WebSocket message; text is UTF-8 in ``data``."""
+
+    data: bytes
+    binary: bool
+
+
+class Socket(Protocol):
+    """What a connection needs of its socket."""
+
+    def send(self, message: Message) -> None:
+        """Send a message to the client."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; `Connection.closed` follows."""
+
+    def abort(self) -> None:
+        """Drop the connection at once; `Connection.closed` follows."""
+
+    def pause(self) -> None:
+        """Deliver no more messages."""
+
+    def resume(self) -> None:
+        """Deliver messages again, first those that were held back."""
+
+
+@attrs.frozen
+class Shared:
+    """What all connections of a worker have in common."""
+
+    bus: EventBus
+    registry: Registry[Connection]
+    counts: Counts
+    now: Callable[[], float]
+
+    def item(
+        self, kind: EventType, payload: Mapping[str, Any], body: bytes = b""
+    ) -> Item:
+        """Return an item from this worker to whoever handles the connection."""
+        source = str(self.bus.identity)
+        event = Event(
+            type=kind,
+            source=source,
+            target="http",
+            payload=payload,
+            timestamp=self.now(),
+        )
+        return Item(event, body)
+
+
+def describe(
+    conn_id: str, head: Head, session: SessionData, now: float
+) -> dict[str, Any]:
+    """Return what a handler learns about a connection with each event (R3)."""
+    return {
+        "conn_id": conn_id,
+        "path": head.path,
+        "query": head.query,
+        "user_id": session.user_id,
+        "user_name": session.user_name,
+        "session_id": session.session_id,
+        "level": session.level,
+        "cloudm_user_id": session.provider_user_id,
+        "authenticated": session.authenticated(now),
+        "exp": session.exp,
+    }
+
+
+class _Phase(Enum):
+    NEW = "new"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Connection:
+    """The core of one connection. All methods may be called in any phase."""
+
+    __slots__ = ("_about", "_lane", "_paused", "_phase", "_shared", "_socket", "_why")
+
+    def __init__(
+        self, about: Mapping[str, Any], socket: Socket, shared: Shared
+    ) -> None:
+        self._about = about
+        self._socket = socket
+        self._shared = shared
+        self._phase = _Phase.NEW
+        self._paused = False
+        self._why: tuple[int, str] | None = None
+        self._lane: Lane | None = None
+
+    @property
+    def conn_id(self) -> str:
+        """The id under which everybody knows this connection."""
+        return str(self._about["conn_id"])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages still go both ways."""
+        return self._phase is _Phase.OPEN
+
+    def is_expired(self, now: float) -> bool:
+        """Whether the session behind it has ended."""
+        return bool(0 < self._about["exp"] <= now)
+
+    def open(self) -> None:
+        """Greet the client and announce the connection on its lane."""
+        if self._phase is not _Phase.NEW:
+            return
+        self._phase = _Phase.OPEN
+        self._shared.registry.add(self.conn_id, self)
+        self._shared.counts.opened += 1
+        greeting = {"type": "connected", "conn_id": self.conn_id}
+        self._socket.send(Message(msgspec.json.encode(greeting), binary=False))
+        events = LaneEvents(on_replies=self._replied, on_room=self._resume)
+        self._lane = self._shared.bus.open_lane(self.conn_id, events)
+        self._forward(self._lane, EventType.WS_CONNECT, self._about)
+
+    def received(self, data: bytes, *, binary: bool) -> None:
+        """Pass on a message of the client; text is UTF-8 in ``data``."""
+        if self._lane is None or self._phase is not _Phase.OPEN:
+            self._shared.counts.drop("received while closing")
+            return
+        self._shared.counts.messages_in += 1
+        payload = {**self._about, "binary": binary}
+        self._forward(self._lane, EventType.WS_MESSAGE, payload, data)
+
+    def send(self, message: Message) -> str | None:
+        """Send a message to the client; the reason why not, or None."""
+        if self._phase is not _Phase.OPEN:
+            return "the connection is closing"
+        self._shared.counts.messages_out += 1
+        self._socket.send(message)
+        return None
+
+    def apply(self, item: Item) -> str | None:
+        """Do what an item for this connection says; the reason why not, or None."""
+        payload = item.event.payload
+        match item.event.type:
+            case EventType.WS_SEND:
+                return self.send(Message(item.body, bool(payload.get("binary"))))
+            case EventType.WS_CLOSE:
+                return self._close_as_told(payload)
+            case EventType.WS_JOIN_CHANNEL:
+                channel = str(payload.get("channel", ""))
+                return self._shared.registry.join(self.conn_id, channel)
+            case EventType.WS_LEAVE_CHANNEL:
+                channel = str(payload.get("channel", ""))
+                self._shared.registry.leave(self.conn_id, channel)
+                return None
+            case _:
+                return "unknown event type"
+
+    def _close_as_told(self, payload: Mapping[str, Any]) -> str | None:
+        code = payload.get("code", _DEFAULT_CLOSE_CODE)
+        if not is_close_code(code):
+            return "invalid close code"
+        self.close(code, str(payload.get("reason", "")))
+        return None
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin to close; what the client still sends is dropped."""
+        if self._phase is not _Phase.OPEN:
+            return
+        self._phase = _Phase.CLOSING
+        self._why = (code, reason)
+        self._shared.counts.closes[code] += 1
+        self._resume()
+        self._socket.close(code, reason)
+
+    def abort(self) -> None:
+        """Drop a connection that does not end by itself."""
+        if self._phase in {_Phase.OPEN, _Phase.CLOSING}:
+            self._socket.abort()
+
+    def closed(self, code: int, reason: str) -> None:
+        """The socket is gone; ``code`` and ``reason`` are the client's, if any."""
+        lane, self._lane = self._lane, None
+        if lane is None:
+            return
+        self._phase = _Phase.CLOSED
+        self._paused = False
+        self._shared.registry.remove(self.conn_id)
+        code, reason = self._why or (code, reason)
+        payload = {
+            "conn_id": self.conn_id,
+            "path": self._about["path"],
+            "user_id": self._about["user_id"],
+            "code": code,
+            "reason": reason,
+        }
+        self._forward(lane, EventType.WS_DISCONNECT, payload)
+        lane.close()
+
+    def _forward(
+        self,
+        lane: Lane,
+        kind: EventType,
+        payload: Mapping[str, Any],
+        body: bytes = b"",
+    ) -> None:
+        try:
+            has_room = lane.forward(self._shared.item(kind, payload, body))
+        except QueueFull:
+            self._shared.counts.drop("lane full")
+            self.close(OVERLOADED, "too many unanswered messages")
+            return
+        if not has_room and self._phase is _Phase.OPEN and not self._paused:
+            self._paused = True
+            self._socket.pause()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._socket.resume()
+
+    def _replied(self, items: Sequence[Item]) -> None:
+        for item in items:
+            reason = self.apply(item)
+            if reason is not None:
+                self._shared.counts.drop(reason)
+
+
+def is_close_code(code: object) -> bool:
+    """Whether a close frame may carry ``code`` (RFC 6455, section 7.4)."""
+    if not isinstance(code, int) or code in _FORBIDDEN_CODES:
+        return False
+    return 1000 <= code <= 1014 or 3000 <= code <= 4999

@@ -1,0 +1,217 @@
+"""All WebSocket connections of one worker, and their way to and from the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from tbtwist.auth.cookie import SessionCookies
+from tbtwist.auth.session import SessionData, anonymous_session
+from tbtwist.boundaries import EventBus, Subscription
+from tbtwist.config.schema import Settings
+from tbtwist.events import EventType, Item, Publication
+from tbtwist.identity import RandomBytes, WorkerId, new_conn_id
+from tbtwist.services import wait, wait_until
+from tbtwist.ws import admission
+from tbtwist.ws.admission import Readiness
+from tbtwist.ws.authentication import identify
+from tbtwist.ws.connection import (
+    GOING_AWAY,
+    OVERLOADED,
+    SERVICE_RESTART,
+    UNAUTHORIZED,
+    Connection,
+    Message,
+    Shared,
+    Socket,
+    describe,
+)
+from tbtwist.ws.counts import Counts
+from tbtwist.ws.handshake import Answer, Head
+from tbtwist.ws.origins import OriginRules
+from tbtwist.ws.registry import Registry
+
+_log = Logger()
+
+BROADCAST_TOPIC: Final = "ws.broadcast"
+_SWEEP_S: Final = 1.0
+_PACE_S: Final = 0.1
+_MIN_BATCH: Final = 20
+_PACED_SHARE: Final = 0.5
+"""The part of the drain's time in which connections are told to go."""
+
+
+@attrs.define(eq=False)
+class Gateway:
+    """Makes connections, brings items to them, and ends them in the end.
+
+    ``now`` is the wall clock, ``clock`` the reactor's. Call `start` before the
+    bus connects, and `drain` or `shut_down` before it leaves.
+    """
+
+    _bus: EventBus
+    _settings: Settings
+    _cookies: SessionCookies
+    _identity: WorkerId
+    _clock: IReactorTime
+    _now: Callable[[], float]
+    _random: RandomBytes
+    counts: Counts = attrs.Factory(Counts)
+    _draining: bool = attrs.field(default=False, init=False)
+    _broadcasts: Subscription | None = attrs.field(default=None, init=False)
+    _registry: Registry[Connection] = attrs.field(init=False)
+    _shared: Shared = attrs.field(init=False)
+    _origins: OriginRules = attrs.field(init=False)
+    _sweeping: LoopingCall = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._registry = Registry(self._settings.ws_worker.max_connections)
+        self._shared = Shared(self._bus, self._registry, self.counts, self._now)
+        self._origins = OriginRules.from_settings(self._settings)
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = self._clock
+
+    # --- life ----------------------------------------------------------------
+
+    def start(self) -> None:
+        """Register at the bus, and begin to look for sessions that expire."""
+        self._bus.on_send(self.deliver)
+        self._broadcasts = self._bus.subscribe(BROADCAST_TOPIC, self._broadcast)
+        running = self._sweeping.start(_SWEEP_S, now=False)
+        _ = running.addErrback(lambda why: _log.failure("sweeping", failure=why))
+
+    def drain(self, timeout_s: float) -> Deferred[None]:
+        """Close all connections with 1012, at a pace; fires when they are gone.
+
+        The pace spreads the reconnects of many clients over half of the time;
+        what is left after ``timeout_s`` is dropped.
+        """
+        self._draining = True
+        return Deferred.fromCoroutine(self._drain(timeout_s))
+
+    def shut_down(self, timeout_s: float) -> Deferred[None]:
+        """Close all connections with 1001, at once; else as `drain`."""
+        self._draining = True
+        for connection in self._registry.everyone():
+            connection.close(GOING_AWAY, "server shutting down")
+        return Deferred.fromCoroutine(self._see_off(timeout_s))
+
+    async def _drain(self, timeout_s: float) -> None:
+        ends_at = self._clock.seconds() + timeout_s
+        steps = max(1, int(timeout_s * _PACED_SHARE / _PACE_S))
+        batch = max(_MIN_BATCH, -(-self.connections // steps))
+        while leaving := self._open_connections()[:batch]:
+            for connection in leaving:
+                connection.close(SERVICE_RESTART, "service restart")
+            await wait(self._clock, _PACE_S)
+        await self._see_off(max(0.0, ends_at - self._clock.seconds()))
+
+    async def _see_off(self, timeout_s: float) -> None:
+        gone = await wait_until(self._clock, lambda: not self.connections, timeout_s)
+        if not gone:
+            for connection in self._registry.everyone():
+                connection.abort()
+        if self._broadcasts is not None:
+            self._broadcasts.cancel()
+        if self._sweeping.running:
+            self._sweeping.stop()
+
+    def _open_connections(self) -> list[Connection]:
+        return [each for each in self._registry.everyone() if each.is_open]
+
+    def _sweep(self) -> None:
+        now = self._now()
+        for connection in self._registry.everyone():
+            if connection.is_expired(now):
+                connection.close(UNAUTHORIZED, "session expired")
+
+    # --- new connections -------------------------------------------------------
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open or closing."""
+        return len(self._registry)
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether new connections should come here."""
+        if self._draining:
+            return Readiness.DRAINING
+        return Readiness.READY if self._bus.connected else Readiness.STARTING
+
+    def answer(self, head: Head) -> Answer | None:
+        """Return the plain HTTP answer to ``head``; None if a WebSocket may open."""
+        worker = admission.Worker(
+            self._identity.slot, self.readiness, self.connections, self._now()
+        )
+        answer = admission.answer(head, worker, self._origins)
+        if answer is not None and answer.status >= 400:
+            self.counts.refused[str(answer.status)] += 1
+        return answer
+
+    def accept(self, socket: Socket, head: Head) -> Connection | None:
+        """Make a connection of a socket whose handshake is done; or close it."""
+        if self._registry.full:
+            self._turn_away(socket, OVERLOADED, "too many connections")
+            return None
+        now = self._now()
+        session = identify(head, self._cookies, now) or anonymous_session(self._random)
+        if self._requires_identity and not session.authenticated(now):
+            self._turn_away(socket, UNAUTHORIZED, "unauthorized")
+            return None
+        return self._open(socket, head, session)
+
+    @property
+    def _requires_identity(self) -> bool:
+        auth = self._settings.auth
+        required = auth.ws_require_auth
+        strict = self._settings.production if required is None else required
+        return strict or not auth.ws_allow_anonymous
+
+    def _turn_away(self, socket: Socket, code: int, reason: str) -> None:
+        self.counts.refused[reason] += 1
+        socket.close(code, reason)
+
+    def _open(self, socket: Socket, head: Head, session: SessionData) -> Connection:
+        conn_id = new_conn_id(self._identity, self._random)
+        about = describe(conn_id, head, session, self._now())
+        connection = Connection(about, socket, self._shared)
+        connection.open()
+        return connection
+
+    # --- from the bus ----------------------------------------------------------
+
+    def deliver(self, item: Item) -> str | None:
+        """Bring an item to its connection; the reason why not, or None."""
+        connection = self._registry.get(item.conn_id)
+        reason = "the connection is gone"
+        if connection is not None:
+            reason = connection.apply(item) or ""
+        if reason:
+            self.counts.drop(reason)
+        return reason or None
+
+    def _broadcast(self, publication: Publication) -> None:
+        self.counts.broadcasts_missed += publication.missed
+        event = publication.item.event
+        message = Message(publication.item.body, bool(event.payload.get("binary")))
+        for connection in self._audience(event.type, event.payload):
+            connection.send(message)
+
+    def _audience(self, kind: str, payload: Any) -> tuple[Connection, ...]:
+        exclude = frozenset(payload.get("exclude", ()))
+        match kind:
+            case EventType.WS_BROADCAST_CHANNEL:
+                channel = str(payload.get("channel", ""))
+                return self._registry.members(channel, exclude)
+            case EventType.WS_BROADCAST_ALL:
+                return self._registry.everyone(exclude)
+            case _:
+                self.counts.drop("unknown event type")
+                return ()

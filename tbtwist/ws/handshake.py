@@ -1,0 +1,115 @@
+"""The first bytes of a connection: one HTTP request head, read strictly.
+
+Autobahn reads headers without a bound and splits them at bytes that other
+servers take for part of a value. So every head is read here first; what is
+not plainly good is answered, and only what is left goes to Autobahn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Final
+
+import attrs
+import msgspec
+
+MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_HEADERS: Final = 64
+
+_REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]\Z")
+_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*\Z")
+_FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f\x85]")
+"""Control bytes; ``\\x85`` is one to whoever reads headers as Latin-1 text."""
+
+
+@attrs.frozen
+class Head:
+    """A request head. Header names are in lower case, repeated ones are joined."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether the client asks for another protocol than HTTP."""
+        return "upgrade" in self.headers
+
+
+@attrs.frozen
+class Answer:
+    """A plain HTTP answer, after which the connection is closed."""
+
+    status: int
+    body: Mapping[str, object]
+    headers: tuple[tuple[str, str], ...] = ()
+    bodiless: bool = False
+
+    def to_bytes(self) -> bytes:
+        """Return the whole answer as it goes over the wire."""
+        body = msgspec.json.encode(self.body)
+        lines = [
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Cache-Control: no-store",
+            *(f"{name}: {value}" for name, value in self.headers),
+        ]
+        if not any(name == "Connection" for name, _ in self.headers):
+            lines.append("Connection: close")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        return head if self.bodiless else head + body
+
+
+def refusal(
+    status: int, message: str, headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
+    """Return an error in the envelope of contract §2: ``error`` and ``message``."""
+    word = "".join(HTTPStatus(status).phrase.title().split())
+    return Answer(status, {"error": word, "message": message}, headers)
+
+
+def read_head(data: bytes) -> Head | Answer | None:
+    """Read the head at the beginning of ``data``.
+
+    Returns:
+        The head; or the answer to a request that is refused for its form; or
+        None while the head is not complete.
+    """
+    end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES + 4)
+    if end < 0:
+        too_long = len(data) > MAX_HEAD_BYTES
+        return refusal(431, "The request head is too long.") if too_long else None
+    first, *rest = data[:end].split(b"\r\n")
+    if _FORBIDDEN.search(b"".join((first, *rest))):
+        return refusal(400, "The request has control characters in its head.")
+    if len(rest) > MAX_HEADERS:
+        return refusal(431, "The request has too many headers.")
+    request = _REQUEST_LINE.match(first)
+    headers = _read_headers(rest)
+    if request is None or headers is None:
+        return refusal(400, "The request is not HTTP/1.1.")
+    path, _, query = request[2].decode("ascii").partition("?")
+    return Head(request[1].decode("ascii"), path, query, headers)
+
+
+def _read_headers(lines: list[bytes]) -> dict[str, str] | None:
+    headers: dict[str, str] = {}
+    for name, value in _fields(lines):
+        if not name:
+            return None
+        joint = "; " if name == "cookie" else ", "
+        headers[name] = f"{headers[name]}{joint}{value}" if name in headers else value
+    return headers
+
+
+def _fields(lines: list[bytes]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        field = _HEADER.match(line)
+        if field is None:
+            yield "", ""
+        else:
+            yield field[1].decode("ascii").lower(), field[2].decode("latin-1")
