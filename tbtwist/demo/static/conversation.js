@@ -6,6 +6,7 @@ import { Log, showMe, showPeople, toast } from "./view.js";
 
 const REFRESH_MS = 45_000;
 const FAREWELL_MS = 3000;
+const SETTLE_MS = 5000;
 const OVERDUE_MS = 5000;
 const REMEMBERED = 1000;
 
@@ -61,14 +62,21 @@ export class Conversation {
   // --- the connection ----------------------------------------------------------------
 
   #welcome(data) {
+    if (this.#me) this.#roster.leave(this.#me.conn_id);
     this.#me = data;
     showMe(data.name);
     this.#meter.route(data);
-    this.#roster.clear();
+    this.#roster.doubt();
     this.#spotted(data);
+    setTimeout(() => this.#settle(), SETTLE_MS);
     this.#line.send({ type: "hello" });
     this.#line.beat();
     for (const [id, waiting] of this.#outbox) this.#transmit(id, waiting);
+  }
+
+  #settle() {
+    this.#roster.forgetDoubted();
+    this.#showPeople();
   }
 
   #beat(data) {

@@ -1,5 +1,7 @@
 // The side panel's figures: which workers your words pass, and how long that takes.
 
+import { strandOf } from "./view.js";
+
 const byId = (id) => document.getElementById(id);
 const KEPT = 40;
 
@@ -14,9 +16,9 @@ export class Meter {
     this.#times = [...this.#times, ms].slice(-KEPT);
     byId("rtt").textContent = figure(ms);
     const top = Math.max(...this.#times, 1);
-    const step = 240 / (KEPT - 1);
-    const points = this.#times.map((time, at) => `${(at * step).toFixed(1)},${(38 - (36 * time) / top).toFixed(1)}`);
-    byId("spark").firstElementChild.setAttribute("points", points.join(" "));
+    const step = 240 / KEPT;
+    const bars = this.#times.map((time, at) => `M${((at + 0.5) * step).toFixed(1)} 32V${(31 - (28 * time) / top).toFixed(1)}`);
+    byId("spark").firstElementChild.setAttribute("d", bars.join(""));
     this.#pulse();
   }
 
@@ -53,6 +55,7 @@ export class Meter {
 
 function tallyItem(name, count, most) {
   const item = byId("tally-template").content.firstElementChild.cloneNode(true);
+  item.dataset.strand = strandOf(name);
   item.querySelector("b").textContent = name;
   item.querySelector(".meter span").style.setProperty("--share", (100 * count) / most);
   item.querySelector(".count").textContent = count;

@@ -8,7 +8,7 @@ export class Roster {
   see({ conn_id, name, user_id }, now) {
     const key = keyOf({ conn_id, user_id });
     const known = this.#has(key);
-    this.#connections.set(conn_id, { conn_id, name, user_id, key, seen: now });
+    this.#connections.set(conn_id, { conn_id, name, user_id, key, seen: now, doubted: false });
     return !known;
   }
 
@@ -26,16 +26,21 @@ export class Roster {
     }
   }
 
-  clear() {
-    this.#connections.clear();
+  /** We were away: whoever does not speak up before `forgetDoubted` has gone. */
+  doubt() {
+    for (const connection of this.#connections.values()) connection.doubted = true;
+  }
+
+  forgetDoubted() {
+    for (const { conn_id, doubted } of this.#connections.values()) if (doubted) this.#connections.delete(conn_id);
   }
 
   /** The people, by name: [{key, name, connections, self}]. */
   people(ownKey) {
     const people = new Map();
-    for (const { key, name } of this.#connections.values()) {
+    for (const { key, name, doubted } of this.#connections.values()) {
       const person = people.get(key) ?? { key, name, connections: 0, self: key === ownKey };
-      person.connections += 1;
+      person.connections += doubted ? 0 : 1;
       people.set(key, person);
     }
     return [...people.values()].sort((a, b) => b.self - a.self || a.name.localeCompare(b.name));

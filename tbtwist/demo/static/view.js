@@ -26,6 +26,11 @@ export function dress(element, name) {
   if (element.classList.contains("avatar")) element.textContent = initialsOf(name);
 }
 
+/** The colour of a worker: they take turns, as the strands do. */
+export function strandOf(worker) {
+  return Number(/\d+$/.exec(worker)?.[0] ?? 1) % 2 ? "sea" : "ember";
+}
+
 const stamp = (id) => byId(id).content.firstElementChild.cloneNode(true);
 
 function setTime(element, at) {
@@ -68,7 +73,9 @@ export class Log {
   /** Fill in when a message was handled, and by whom. */
   handled(item, { at, by }) {
     setTime(item.querySelector("time"), at);
-    item.querySelector(".by").textContent = by ?? "";
+    const handler = item.querySelector(".by");
+    handler.textContent = by || "on its way";
+    if (by) handler.dataset.strand = strandOf(by);
     item.classList.toggle("pending", !by);
   }
 
