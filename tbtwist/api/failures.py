@@ -64,9 +64,14 @@ def error_word(status: int) -> str:
     return "".join(c for c in phrase.title() if c.isalpha())
 
 
+def envelope(status: int, message: str) -> bytes:
+    """Return the body of a failure."""
+    return to_json({"error": error_word(status), "message": message})
+
+
 def failure(status: int, message: str, headers: Headers = ()) -> Response:
     """Return the envelope for ``status``; 503 says when to come back."""
-    body = to_json({"error": error_word(status), "message": message})
+    body = envelope(status, message)
     if status == 503:
         headers = (*headers, ("Retry-After", str(RETRY_AFTER_S)))
     return Response(status, (("Content-Type", "application/json"), *headers), body)

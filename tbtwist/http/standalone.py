@@ -1,0 +1,68 @@
+"""The whole application as one WSGI callable, for waitress, gunicorn and others.
+
+For example ``waitress-serve --call tbtwist.http.wsgi:from_environ``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tbtwist.api.dispatch import Dispatcher
+from tbtwist.api.health import Health
+from tbtwist.apps.loading import load_modules
+from tbtwist.apps.registry import App, get_app
+from tbtwist.apps.runner import LoopRunner
+from tbtwist.auth.access import AccessRules
+from tbtwist.auth.cookie import SessionCookies
+from tbtwist.auth.secrets import load_secrets
+from tbtwist.auth.signing import Signer
+from tbtwist.config.loading import load
+from tbtwist.config.schema import Settings
+from tbtwist.http.application import WsgiApplication
+from tbtwist.http.bridges import loop_bridge
+
+_SLACK_S = 5.0
+"""How much longer a WSGI thread waits than the core's own deadline."""
+
+
+def standalone(
+    settings: Settings, *, app: App | None = None, cwd: Path | None = None
+) -> WsgiApplication:
+    """Return a WSGI callable that needs no worker around it, and no bus.
+
+    The modules of ``toolbox.modules`` are imported, relative to ``cwd``. Coroutines
+    run on one background loop.
+
+    Raises:
+        ModuleFailed: a module cannot be imported.
+        SecretUnusable: there is no usable session secret.
+    """
+    app = get_app() if app is None else app
+    load_modules(settings.toolbox.modules, app, cwd=cwd or Path.cwd())
+    data_dir = Path(settings.data_dir)
+    keys = load_secrets(settings, data_dir=data_dir, random=secrets.token_bytes)
+    dispatcher = Dispatcher(
+        app=app,
+        runner=LoopRunner(),
+        cookies=SessionCookies(Signer(keys), settings.session, settings.cookie_secure),
+        rules=AccessRules.from_settings(settings),
+        settings=settings,
+        now=time.time,  # noqa: TID251 - this is the edge
+        health=Health(worker_id="wsgi", pid=os.getpid(), ready=True),
+    )
+    bridge = loop_bridge(settings.http_worker.timeout + _SLACK_S)
+    return WsgiApplication(dispatcher, bridge)
+
+
+def from_environ(environ: Mapping[str, str] | None = None) -> WsgiApplication:
+    """Return `standalone` for the configuration that a worker would find here.
+
+    ``environ`` is the process's environment unless it is given.
+    """
+    environ = os.environ if environ is None else environ
+    loaded = load(None, environ, cwd=Path.cwd(), home=Path.home())
+    return standalone(loaded.settings)
