@@ -106,10 +106,11 @@ class Gateway:
         ends_at = self._clock.seconds() + timeout_s
         steps = max(1, int(timeout_s * _PACED_SHARE / _PACE_S))
         batch = max(_MIN_BATCH, -(-self.connections // steps))
-        while leaving := self._open_connections()[:batch]:
-            for connection in leaving:
+        while leaving := self._open_connections():
+            for connection in leaving[:batch]:
                 connection.close(SERVICE_RESTART, "service restart")
-            await wait(self._clock, _PACE_S)
+            if len(leaving) > batch:
+                await wait(self._clock, _PACE_S)
         await self._see_off(max(0.0, ends_at - self._clock.seconds()))
 
     async def _see_off(self, timeout_s: float) -> None:

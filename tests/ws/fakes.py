@@ -153,6 +153,9 @@ class FakeBus:
     def on_origin_lost(self, handler: OriginLostHandler) -> None:
         """Lose nobody."""
 
+    def on_fenced(self, handler: Callable[[], None]) -> None:
+        """Fence nobody."""
+
 
 class FakeSocket:
     """A `Socket` that writes down what it is told."""
