@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from collections.abc import Callable
-from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 import txaio.tx
@@ -85,7 +85,9 @@ class ClientTests(TestCase):
         )
         self.gateway.start()
         self.factory: Any = make_factory(self.gateway, configured.ws_worker, REACTOR)
-        with closing(bind_tcp("127.0.0.1", 0, backlog=10, what="ws-1")) as listener:
+        with contextlib.closing(
+            bind_tcp("127.0.0.1", 0, backlog=10, what="ws-1")
+        ) as listener:
             self.port = port_of(listener)
             self.listening: Any = serve(REACTOR, listener, self.factory)
         self.pool = ThreadPool(0, 4, name="clients")
@@ -202,7 +204,7 @@ class ClientTests(TestCase):
         def client() -> list[tuple[int, str]]:
             found = []
             for path in ("/health", "/ready", "/ws/Chat/room", "/else"):
-                with closing(
+                with contextlib.closing(
                     http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE_S)
                 ) as plain:
                     plain.request("GET", path)
@@ -249,7 +251,7 @@ class ClientTests(TestCase):
             got = 0
             with self.connect() as ws:
                 REACTOR.callFromThread(self.flood)
-                with suppress(ConnectionClosed):
+                with contextlib.suppress(ConnectionClosed):
                     while True:
                         got += len(ws.recv(PATIENCE_S))
             return got
