@@ -169,10 +169,12 @@ def _paths(
     entries: Entries, folder: Path, around: Surroundings, findings: Findings
 ) -> Entries:
     """Return the folders among ``entries``, made absolute."""
-    unset = Entry(str(around.home / ".tbtwist"), DEFAULT)
-    absolute: Entries = {}
-    for key in sorted(PATHS & {*entries, "data_dir"}):
-        entry = entries.get(key, unset)
+    absolute: Entries = {
+        "data_dir": Entry(str(around.home / ".tbtwist"), DEFAULT),
+    }
+    for key, entry in entries.items():
+        if key not in PATHS or entry.value == "":
+            continue
         text = cast("str", entry.value)
         base = folder if entry.place.in_file else around.cwd
         if text.startswith("~") and text[1:2] not in {"", "/"}:

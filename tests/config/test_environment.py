@@ -1,0 +1,71 @@
+"""Environment variables that override the file (R6.1)."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tbtwist.config.catalog import FIELDS, disassemble
+from tbtwist.config.environment import MODES, VARIABLES
+from tests.config.reading_cases import reading
+
+_SAMPLES = {
+    "TB_ENV": ("production", "production"),
+    "TB_DEBUG": ("1", True),
+    "TOOLBOX_LOGGING_LEVEL": ("error", "ERROR"),
+    "TB_DATA_DIR": ("/var/tb", "/var/tb"),
+    "TB_COOKIE_SECRET": ("12345", "12345"),
+    "TB_HTTP_HOST": ("0.0.0.0", "0.0.0.0"),
+    "TB_HTTP_PORT": ("8100", 8100),
+    "TB_HTTP_WORKERS": ("4", 4),
+    "TB_WS_HOST": ("::1", "::1"),
+    "TB_WS_PORT": ("8200", 8200),
+    "TB_WS_WORKERS": ("3", 3),
+    "TB_NGINX_SERVER_NAME": ("example.org", "example.org"),
+    "TB_STATIC_ROOT": ("/srv/dist", "/srv/dist"),
+    "TB_OPEN_MODULES": ("Shop, Blog", ("Shop", "Blog")),
+}
+
+
+class OverrideTests(SynchronousTestCase):
+    """Each variable reaches its keys."""
+
+    def test_each_one(self) -> None:
+        """Every variable with an effect overrides its keys, typed."""
+        for name, (text, value) in _SAMPLES.items():
+            found = disassemble(reading("", {name: text}).settings)
+            for key in VARIABLES[name]:
+                self.assertEqual(found[key], value, name)
+
+    def test_none_is_forgotten(self) -> None:
+        """Every variable is either tried above or known to have no effect."""
+        effective = {
+            name
+            for name, keys in VARIABLES.items()
+            if any(FIELDS[key].has_effect for key in keys)
+        }
+        self.assertEqual(effective, set(_SAMPLES))
+
+    def test_goes_before_the_file(self) -> None:
+        """A variable goes before the file, by either name of the key."""
+        found = reading("http_worker: {instances: 3}", {"TB_HTTP_WORKERS": "5"})
+        self.assertEqual(found.settings.http_worker.workers, 5)
+
+    def test_empty(self) -> None:
+        """An empty variable counts as not set."""
+        found = reading("debug: no", dict.fromkeys(VARIABLES, ""))
+        self.assertIs(found.settings.debug, False)
+        self.assertEqual(found.warnings, ())
+
+    def test_without_effect(self) -> None:
+        """A variable whose key has no effect is warned about, without its value."""
+        found = reading(None, {"TB_CLUSTER_SECRET": "hunter2"})
+        self.assertEqual(
+            found.warnings,
+            ("TB_CLUSTER_SECRET: zmq.cluster_secret: is accepted and has no effect",),
+        )
+
+    def test_modes_name_real_keys(self) -> None:
+        """Every default of every mode belongs to a key that has an effect."""
+        for defaults in MODES.values():
+            for key in defaults:
+                self.assertTrue(FIELDS[key].has_effect)
