@@ -97,7 +97,9 @@ class _Life:
 
     def condemn(self, verdict: str) -> None:
         self.verdict = verdict
-        self.enter("draining")
+        self.disarm()
+        if self.state != "draining":
+            self.enter("draining")
         self.hands.kill()
 
     def note_death(self) -> bool:
