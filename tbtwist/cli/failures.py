@@ -25,8 +25,11 @@ class Unmanaged(Failure):
     exit_code = 3
 
 
-def explain(error: Exception) -> Failure:
-    """Return what a user sees of ``error``: a sentence, never a traceback."""
+def explain(error: Exception, *, hint: str = "") -> Failure:
+    """Return what a user sees of ``error``: a sentence, never a traceback.
+
+    ``hint`` ends the sentence about an error that nobody expected.
+    """
     from tbtwist.errors import NoManager, TbtwistError
 
     if isinstance(error, NoManager):
@@ -37,4 +40,4 @@ def explain(error: Exception) -> Failure:
         what = f"{error.filename}: " if error.filename else ""
         return Failure(f"{what}{error.strerror}.")
     name = type(error).__name__
-    return Failure(f"Something unexpected went wrong ({name}); -v shows where.")
+    return Failure(f"Something unexpected went wrong ({name}){hint}.")

@@ -34,10 +34,11 @@ class Root(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # whoever read our output has gone; click ends quietly
-            if is_verbose(ctx):
-                import traceback
+            if not is_verbose(ctx):
+                raise explain(error, hint="; -v shows where") from error
+            import traceback
 
-                click.echo(traceback.format_exc(), err=True)
+            click.echo(traceback.format_exc(), err=True)
             raise explain(error) from error
 
 
