@@ -14,6 +14,7 @@ from pathlib import Path
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
 from tbtwist.apps.loading import load_modules
+from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.registry import App, get_app
 from tbtwist.apps.runner import LoopRunner
 from tbtwist.auth.access import AccessRules
@@ -41,7 +42,10 @@ def standalone(
         ModuleFailed: a module cannot be imported.
         SecretUnusable: there is no usable session secret.
     """
+    config = settings.http_worker
     app = get_app() if app is None else app
+    app.pool = SyncPool(config.sync_threads, config.sync_queue)
+    app.timeout_s = config.timeout
     load_modules(settings.toolbox.modules, app, cwd=cwd or Path.cwd())
     data_dir = Path(settings.data_dir)
     keys = load_secrets(settings, data_dir=data_dir, random=secrets.token_bytes)
@@ -54,7 +58,7 @@ def standalone(
         now=time.time,  # noqa: TID251 - this is the edge
         health=Health(worker_id="wsgi", pid=os.getpid(), ready=True),
     )
-    bridge = loop_bridge(settings.http_worker.timeout + _SLACK_S)
+    bridge = loop_bridge(config.timeout + _SLACK_S)
     return WsgiApplication(dispatcher, bridge)
 
 

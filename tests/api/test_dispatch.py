@@ -1,0 +1,466 @@
+"""The core, from a request to a response, over a real application."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tbtwist.api.dispatch import Dispatcher
+from tbtwist.api.request import Request
+from tbtwist.apps.registry import App
+from tbtwist.apps.request import RequestData
+from tbtwist.apps.result import Result
+from tbtwist.auth.access import AccessRules
+from tbtwist.auth.cookie import decode
+from tbtwist.config.schema import Compat, HttpWorker, Settings, Toolbox
+from tests.api.core import NOW, OPEN, SIGNER, Core, cookie_of, make_dispatcher
+
+
+def sample_app() -> App:
+    """Return an application with one function for each promise."""
+    app = App()
+
+    @app.tb(mod_name="Open", name="echo")
+    async def echo(**named: Any) -> dict[str, Any]:
+        return named
+
+    @app.tb(mod_name="Open", name="add")
+    async def add(a: int, b: int = 1) -> int:
+        return a + b
+
+    @app.tb(mod_name="Open", name="plain")
+    def plain() -> str:
+        return "from a thread"
+
+    @app.tb(mod_name="Open", name="hidden", api=False)
+    async def hidden() -> str:
+        return "never"
+
+    @app.tb(mod_name="Open", name="only/put", api_methods=["PUT"])
+    async def only_put() -> str:
+        return "put"
+
+    @app.tb(mod_name="Open", name="who")
+    async def who(request: RequestData) -> dict[str, Any]:
+        return {
+            "user": request.session.user_id,
+            "known": request.is_authenticated,
+            "method": request.method,
+            "path": request.path,
+            "query": request.query_params,
+            "body": request.body,
+            "agent": request.headers.user_agent,
+            "ip": request.client_ip,
+        }
+
+    @app.tb(mod_name="Open", name="login")
+    async def login(request: RequestData, user: str) -> str:
+        request.session.login(user_id=user, user_name="Ann", level=2)
+        return "welcome"
+
+    @app.tb(mod_name="Open", name="logout")
+    async def logout(request: RequestData) -> str:
+        request.session.logout()
+        return "bye"
+
+    @app.tb(mod_name="Open", name="broken")
+    async def broken() -> None:
+        msg = "the database password is hunter2"
+        raise RuntimeError(msg)
+
+    @app.tb(mod_name="Open", name="refuses")
+    async def refuses() -> Result:
+        return Result.error(info="sold out", exec_code=409)
+
+    @app.tb(mod_name="Open", name="slow")
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    @app.tb(mod_name="Open", name="page")
+    async def page() -> Result:
+        return Result.html("<p>hi", row=True)
+
+    @app.tb(mod_name="Closed", name="mine")
+    async def mine() -> str:
+        return "yours"
+
+    @app.tb(mod_name="Closed", name="trusted", level=2)
+    async def trusted() -> str:
+        return "yours"
+
+    return app
+
+
+class CoreTestCase(SynchronousTestCase):
+    """Asks a core that serves `sample_app`."""
+
+    def setUp(self) -> None:
+        """Make the core."""
+        self.app = sample_app()
+        self.core = self.core_with(OPEN)
+
+    def core_with(self, settings: Settings) -> Core:
+        """Return a core with other settings; its threads end with the test."""
+        self.addCleanup(self.app.pool.stop, lambda: None)
+        return Core(make_dispatcher(self.app, settings))
+
+
+class BuiltInTests(CoreTestCase):
+    """The worker's own paths."""
+
+    def test_health(self) -> None:
+        """Whoever asks learns that the process is alive, and which one it is."""
+        answer = self.core.get("/health")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(
+            answer.json,
+            {"status": "healthy", "worker_id": "http-1", "pid": 7, "timestamp": NOW},
+        )
+
+    def test_ready(self) -> None:
+        """Ready is 200; starting, off the bus or draining is 503."""
+        health = self.core.dispatcher.health
+        health.bus_connected = True
+        answer = self.core.get("/ready")
+        self.assertEqual(answer.status, 200)
+        expected = {"status": "ready", "bus": True, "worker_id": "http-1"}
+        self.assertEqual(answer.json, expected)
+        health.bus_connected = False
+        answer = self.core.get("/ready")
+        self.assertEqual((answer.status, answer.json["status"]), (503, "starting"))
+        health.draining = True
+        answer = self.core.get("/ready")
+        self.assertEqual((answer.status, answer.json["status"]), (503, "draining"))
+
+    def test_ping_and_ip(self) -> None:
+        """Clients can measure the way, and learn their address."""
+        ping = self.core.get("/api/ping").json
+        self.assertEqual(ping, {"status": "pong", "timestamp": NOW})
+        self.assertEqual(self.core.get("/api/ip").json, {"ip": "192.0.2.7"})
+
+    def test_they_are_for_reading(self) -> None:
+        """HEAD works like GET, other methods are 405."""
+        self.assertEqual(self.core.ask("HEAD", "/health").status, 200)
+        answer = self.core.ask("POST", "/health")
+        self.assertEqual((answer.status, answer.header("Allow")), (405, "GET, HEAD"))
+
+    def test_unknown_paths(self) -> None:
+        """A path that is not ours is 404 in the envelope, an unreadable one 400."""
+        self.assertEqual(self.core.get("/apiX/Open/add").json["error"], "NotFound")
+        self.assertEqual(self.core.get("").status, 400)
+
+
+class CallTests(CoreTestCase):
+    """Calls of functions."""
+
+    def test_envelope(self) -> None:
+        """A call answers with the envelope and says who answered."""
+        answer = self.core.get("/api/Open/add?a=2")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.header("Content-Type"), "application/json")
+        self.assertEqual((answer.data, answer.json["error"]), (3, "none"))
+        self.assertEqual(answer.json["origin"][:2], ["Open", "add"])
+
+    def test_precedence(self) -> None:
+        """A JSON key wins over the query, for every method."""
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            answer = self.core.ask(
+                method,
+                "/api/Open/echo?a=1&b=2",
+                headers={"content-type": "application/json"},
+                body=b'{"b":3}',
+            )
+            self.assertEqual(answer.data, {"a": "1", "b": 3}, method)
+
+    def test_sync_function(self) -> None:
+        """A function without async answers as well."""
+        self.assertEqual(self.core.get("/api/Open/plain").data, "from a thread")
+
+    def test_strays_are_dropped(self) -> None:
+        """A parameter that the function does not take does no harm."""
+        self.assertEqual(self.core.get("/api/Open/add?a=1&utm_source=x").data, 2)
+
+    def test_internals_cannot_be_reached(self) -> None:
+        """Parameters named like our own arguments are ordinary strays."""
+        names = ("app", "self", "function", "kwargs", "get_results", "args_", "kwargs_",
+                 "tb_run_with_specification", "timeout_s", "mod_function")  # fmt: skip
+        query = "&".join(f"{name}=1" for name in names)
+        self.assertEqual(self.core.get(f"/api/Open/add?a=1&{query}").data, 2)
+        echoed = self.core.get(f"/api/Open/echo?{query}")
+        self.assertEqual(echoed.status, 200)
+
+    def test_request_cannot_be_forged(self) -> None:
+        """A client's parameter called request never takes the place of ours."""
+        forged = {"request": {"session": {"user_id": "root"}}}
+        self.assertEqual(self.core.post_json("/api/Open/who", forged).data["user"], "")
+        self.assertEqual(self.core.post_json("/api/Open/echo", forged).data, {})
+
+    def test_missing_and_wrong_parameters(self) -> None:
+        """A missing parameter is 400, one that cannot be converted 422, by name."""
+        missing = self.core.get("/api/Open/add")
+        self.assertEqual((missing.status, missing.json["error"]), (400, "BadRequest"))
+        self.assertIn("a", missing.json["message"])
+        wrong = self.core.get("/api/Open/add?a=1&b=x")
+        self.assertEqual(
+            (wrong.status, wrong.json["error"]), (422, "UnprocessableEntity")
+        )
+        self.assertIn("b", wrong.json["message"])
+
+    def test_malformed_json(self) -> None:
+        """Broken JSON is 400 and names the position."""
+        answer = self.core.ask(
+            "POST",
+            "/api/Open/echo",
+            headers={"content-type": "application/json"},
+            body=b'{"a" 1}',
+        )
+        self.assertEqual((answer.status, answer.json["error"]), (400, "BadRequest"))
+        self.assertIn("byte 5", answer.json["message"])
+
+    def test_multipart(self) -> None:
+        """An upload is refused with 415."""
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        answer = self.core.ask("POST", "/api/Open/echo", headers=headers, body=b"--x")
+        self.assertEqual(answer.status, 415)
+
+    def test_names(self) -> None:
+        """Missing names are 400, unknown ones 404."""
+        self.assertEqual(self.core.get("/api").json["message"], "Missing module name")
+        self.assertEqual(
+            self.core.get("/api/M").json["message"], "Missing function name"
+        )
+        for path in ("/api/Open/nope", "/api/Nope/add", "/api/Open/add/x"):
+            answer = self.core.get(path)
+            self.assertEqual((answer.status, answer.json["error"]), (404, "NotFound"))
+
+    def test_other_kinds_of_results(self) -> None:
+        """A page comes out as a page."""
+        answer = self.core.get("/api/Open/page")
+        self.assertEqual(answer.body, b"<p>hi")
+        self.assertEqual(answer.header("Content-Type"), "text/html; charset=utf-8")
+
+    def test_request_data(self) -> None:
+        """A function that takes request sees the request."""
+        answer = self.core.ask(
+            "POST", "/api/Open/who?q=1", headers={"user-agent": "x"}, body=b"text"
+        )
+        self.assertEqual(
+            answer.data,
+            {
+                "user": "",
+                "known": False,
+                "method": "POST",
+                "path": "/api/Open/who",
+                "query": {"q": "1"},
+                "body": "text",
+                "agent": "x",
+                "ip": "192.0.2.7",
+            },
+        )
+
+    def test_other_methods(self) -> None:
+        """A method that no function can have is 405 and names those that work."""
+        answer = self.core.ask("BREW", "/api/Open/add?a=1")
+        self.assertEqual(answer.status, 405)
+        self.assertIn("PATCH", answer.header("Allow") or "")
+
+
+class FailureTests(CoreTestCase):
+    """Functions that fail."""
+
+    def test_exception(self) -> None:
+        """A function that raises is 500; the traceback is ours alone."""
+        answer = self.core.get("/api/Open/broken")
+        self.assertEqual((answer.status, answer.json["error"]), (500, "InternalError"))
+        self.assertNotIn(b"hunter2", answer.body)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_error_result(self) -> None:
+        """A function's own error code is the status, with its words."""
+        answer = self.core.get("/api/Open/refuses")
+        self.assertEqual(answer.status, 409)
+        self.assertEqual(answer.json, {"error": "Conflict", "message": "sold out"})
+
+    def test_deadline(self) -> None:
+        """A call that takes too long is 504."""
+        core = self.core_with(
+            Settings(toolbox=OPEN.toolbox, http_worker=HttpWorker(timeout=0.01))
+        )
+        answer = core.get("/api/Open/slow")
+        self.assertEqual((answer.status, answer.json["error"]), (504, "GatewayTimeout"))
+
+    def test_a_surprise_of_our_own(self) -> None:
+        """A bug in the server is 500 without a word about it, and is logged."""
+
+        class Broken:
+            def run(self, work: Any, *, timeout_s: float) -> Any:
+                msg = "inside"
+                raise KeyError(msg)
+
+        core = Core(make_dispatcher(self.app, runner=Broken()))
+        answer = core.get("/api/Open/add?a=1")
+        self.assertEqual(answer.status, 500)
+        self.assertNotIn(b"inside", answer.body)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_cancellation_passes(self) -> None:
+        """Cancelling the answer cancels the work instead of becoming an answer."""
+        cancelled: list[str] = []
+
+        class Waits:
+            def run(self, work: Any, *, timeout_s: float) -> Deferred[Any]:
+                return Deferred(lambda _: cancelled.append("work"))
+
+        dispatcher = make_dispatcher(self.app, runner=Waits())
+        request = Request("GET", "/api/Open/plain")
+        answer = Deferred.fromCoroutine(dispatcher.handle(request))
+        answer.cancel()
+        self.failureResultOf(answer, CancelledError)
+        self.assertEqual(cancelled, ["work"])
+
+
+class AccessTests(CoreTestCase):
+    """Who may call."""
+
+    def test_nobody(self) -> None:
+        """Without a session, a closed function is 401."""
+        answer = self.core.get("/api/Closed/mine")
+        self.assertEqual((answer.status, answer.json["error"]), (401, "Unauthorized"))
+
+    def test_somebody(self) -> None:
+        """With a session it answers, and a higher level is 403."""
+        cookie = cookie_of()
+        self.assertEqual(self.core.get("/api/Closed/mine", cookie=cookie).data, "yours")
+        answer = self.core.get("/api/Closed/trusted", cookie=cookie)
+        self.assertEqual((answer.status, answer.json["error"]), (403, "Forbidden"))
+        admin = cookie_of(level=-1)
+        self.assertEqual(self.core.get("/api/Closed/trusted", cookie=admin).status, 200)
+
+    def test_forged_cookie(self) -> None:
+        """A cookie that we did not sign is nobody's."""
+        forged = cookie_of()[:-2] + "xx"
+        self.assertEqual(self.core.get("/api/Closed/mine", cookie=forged).status, 401)
+
+    def test_hidden(self) -> None:
+        """A function with api=False looks like one that does not exist."""
+        hidden = self.core.get("/api/Open/hidden", cookie=cookie_of(-1))
+        self.assertEqual(hidden.status, 404)
+        self.assertEqual(
+            hidden.body.replace(b"hidden", b"nope"),
+            self.core.get("/api/Open/nope").body,
+        )
+
+    def test_methods(self) -> None:
+        """A function answers only to its methods."""
+        self.assertEqual(self.core.ask("PUT", "/api/Open/only/put").data, "put")
+        answer = self.core.get("/api/Open/only/put")
+        self.assertEqual((answer.status, answer.header("Allow")), (405, "PUT"))
+
+    def test_legacy(self) -> None:
+        """compat.legacy_access lets anybody known call everything."""
+        settings = Settings(toolbox=Toolbox(), compat=Compat(legacy_access=True))
+        core = self.core_with(settings)
+        self.assertEqual(core.get("/api/Closed/trusted").status, 401)
+        cookie = cookie_of()
+        self.assertEqual(core.get("/api/Closed/trusted", cookie=cookie).data, "yours")
+
+
+class SessionTests(CoreTestCase):
+    """Logging in and out."""
+
+    def test_login_sets_the_cookie(self) -> None:
+        """A function that logs somebody in sends the cookie that proves it."""
+        answer = self.core.post_json("/api/Open/login", {"user": "u5"})
+        header = answer.header("Set-Cookie") or ""
+        value = header.split(";", maxsplit=1)[0].removeprefix("tb_session=")
+        session = decode(value, signer=SIGNER, now=NOW)
+        assert session is not None
+        self.assertEqual((session.user_id, session.level), ("u5", 2))
+        self.assertEqual(session.exp, NOW + OPEN.session.cookie_max_age)
+        self.assertEqual(session.extra["client_ip"], "192.0.2.7")
+        cookie = f"tb_session={value}"
+        self.assertEqual(
+            self.core.get("/api/Closed/trusted", cookie=cookie).status, 200
+        )
+        self.assertEqual(
+            self.core.get("/api/Open/who", cookie=cookie).data["user"], "u5"
+        )
+
+    def test_logout_clears_it(self) -> None:
+        """A function that logs somebody out makes the browser forget."""
+        answer = self.core.get("/api/Open/logout", cookie=cookie_of())
+        self.assertEqual(answer.header("Set-Cookie"), "tb_session=; Max-Age=0; Path=/")
+
+    def test_other_calls_set_nothing(self) -> None:
+        """A call that changes nothing sends no cookie, to nobody and to somebody."""
+        self.assertIsNone(self.core.get("/api/Open/who").header("Set-Cookie"))
+        known = self.core.get("/api/Open/who", cookie=cookie_of())
+        self.assertIsNone(known.header("Set-Cookie"))
+        self.assertTrue(known.data["known"])
+
+
+class HeaderTests(CoreTestCase):
+    """What every answer carries."""
+
+    def test_request_id(self) -> None:
+        """A valid request id is repeated; otherwise one is made."""
+        given = self.core.get("/api/ping", x_request_id="abc-1")
+        self.assertEqual(given.header("X-Request-ID"), "abc-1")
+        for bad in ("a b", "x" * 65, "a\r\nb", "é"):
+            made = self.core.get("/api/nope", x_request_id=bad)
+            self.assertEqual(made.header("X-Request-ID"), "ab" * 8)
+
+    def test_preflight_needs_nobody(self) -> None:
+        """OPTIONS is 204 without looking at sessions or functions."""
+        origin = {"origin": "http://localhost:3000"}
+        answer = self.core.ask("OPTIONS", "/api/Closed/mine", headers=origin)
+        self.assertEqual((answer.status, answer.body), (204, b""))
+        self.assertEqual(
+            answer.header("Access-Control-Allow-Origin"), "http://localhost:3000"
+        )
+
+    def test_failures_can_be_read_across_origins(self) -> None:
+        """A page that may read answers may read failures, too."""
+        answer = self.core.get("/api/Open/nope", origin="http://localhost")
+        self.assertEqual(
+            answer.header("Access-Control-Allow-Origin"), "http://localhost"
+        )
+        self.assertEqual(answer.header("Vary"), "Origin")
+
+    def test_refusals_before_the_body(self) -> None:
+        """A request that could not be read is answered with the same headers."""
+        request = Request("POST", "/api/Open/add", headers={"x-request-id": "r1"})
+        dispatcher = self.core.dispatcher
+        response = dispatcher.refuse(request, ValueError("inside"))
+        self.assertEqual(response.status, 500)
+        self.assertIn(("X-Request-ID", "r1"), response.headers)
+
+
+class OwnershipTests(CoreTestCase):
+    """What a server in front needs to know."""
+
+    def test_owns(self) -> None:
+        """The configured prefix decides, and rules can be replaced in tests."""
+        toolbox = Toolbox(api_prefix="/rpc", open_modules=("Open",))
+        core = self.core_with(Settings(toolbox=toolbox))
+        self.assertTrue(core.dispatcher.owns("/rpc/Open/add"))
+        self.assertEqual(core.get("/rpc/Open/add?a=1").data, 2)
+        self.assertFalse(core.dispatcher.owns("/api/Open/add"))
+
+    def test_default_randomness(self) -> None:
+        """Without a source of randomness in tests, ids differ."""
+        dispatcher = Dispatcher(
+            **{
+                field.name: getattr(self.core.dispatcher, field.name)
+                for field in attrs.fields(Dispatcher)
+                if field.init and field.name != "random"
+            }
+        )
+        core = Core(dispatcher)
+        first, second = (core.get("/health").header("X-Request-ID") for _ in "ab")
+        self.assertNotEqual(first, second)
+        self.assertIsInstance(dispatcher.rules, AccessRules)
