@@ -10,14 +10,17 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tbtwist import App, RequestData, Result, __version__, export, get_app
+from tbtwist import App, RequestData, Result, __version__, export
 from tbtwist.demo.names import GUEST, name_problem, tidy
 from tbtwist.demo.room import Message, Room
 
 MODULE: Final = "Chat"
+HTTP_PORT: Final = 8000
+WS_PORT: Final = 8010
+"""As in ``config.yaml`` beside this file."""
 
 _LINES: Final = (
     "Two strands hold what one would drop.",
@@ -91,39 +94,43 @@ def fortune() -> Result:
 
 
 @export(mod_name=MODULE, name="about", api=True, level=0, request_as_kwarg=True)
-async def about(request: RequestData) -> Result:
-    """Tell which worker answers, and where pages find the workers' ports.
+async def about(app: App, request: RequestData) -> Result:
+    """Tell which worker answers, and on which ports a page finds the others.
 
     Behind a proxy everything is at the page's own address: no ports are told.
     """
-    settings = get_app().settings
-    proxied = request.headers.get("x_forwarded_for") is not None
-    http, ws = settings.http_worker, settings.ws_worker
-    return Result.ok(
-        {
-            "version": __version__,
-            **handler(),
-            "http_ports": [] if proxied else ports(http.port, http.workers),
-            "ws_ports": [] if proxied else ports(ws.port, ws.workers),
-        }
-    )
+    proxied = request.headers.get("x-forwarded-for") is not None
+    ports = {"http_ports": [], "ws_ports": []} if proxied else doors(os.environ)
+    return Result.ok({"version": __version__, **handler(app), **ports})
 
 
-def handler() -> Message:
+def handler(app: App) -> Message:
     """Return who runs this: the worker's id and its pid."""
-    return {"worker": get_app().worker_id, "pid": os.getpid()}
+    return {"worker": app.name, "pid": os.getpid()}
 
 
-def ports(first: int, count: int) -> list[int]:
-    """Return the ports of all workers of a role; worker i has ``first + i``."""
-    return [first + i for i in range(count)]
+def doors(environ: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the workers' ports.
+
+    The manager tells those that it bound (``TB_HTTP_PORTS``, ``TB_WS_PORTS``);
+    without one there is one worker of each, where the configuration puts it.
+    """
+    return {
+        "http_ports": _ports(environ, "TB_HTTP_PORT", HTTP_PORT),
+        "ws_ports": _ports(environ, "TB_WS_PORT", WS_PORT),
+    }
+
+
+def _ports(environ: Mapping[str, str], name: str, usual: int) -> list[int]:
+    listed = environ.get(f"{name}S") or environ.get(name) or str(usual)
+    return [int(port) for port in listed.split(",")]
 
 
 @export(mod_name=MODULE, websocket_handler="room", level=0)
 def room(app: App) -> dict[str, Callable[..., Any]]:
     """Serve ``/ws/Chat/room``."""
     clock = time.time  # noqa: TID251 - handed on from here, and nowhere else
-    open_room = Room(app, now=clock, handler=handler)
+    open_room = Room(app, now=clock, handler=lambda: handler(app))
     return {
         "on_connect": open_room.on_connect,
         "on_message": open_room.on_message,

@@ -21,11 +21,11 @@ be handled twice when a worker dies; its ``id`` lets clients show it once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 
-from tbtwist import App, RequestData
+from tbtwist import RequestData
 from tbtwist.demo.names import guest_name
 from tbtwist.identity import conn_owner
 
@@ -36,11 +36,21 @@ MAX_ID: Final = 64
 Message = dict[str, object]
 
 
+class Voice(Protocol):
+    """What the room needs of an `App`."""
+
+    def ws_broadcast(self, channel: str, data: object) -> bool:
+        """Send ``data`` to everybody in a channel."""
+
+    def ws_send(self, conn_id: str, data: object) -> bool:
+        """Send ``data`` to one connection."""
+
+
 @attrs.frozen
 class Room:
     """What the room does when somebody comes, says something, or leaves."""
 
-    app: App
+    voice: Voice
     now: Callable[[], float]
     handler: Callable[[], Message]
 
@@ -91,13 +101,13 @@ class Room:
         if newcomer is None:
             self._tell("here", person)
         elif isinstance(newcomer, str) and conn_owner(newcomer):
-            self.app.ws_send(newcomer, {"event": "here", "data": person})
+            self.voice.ws_send(newcomer, {"event": "here", "data": person})
         else:
             return refusal("NO_SUCH_CONNECTION", '"to" must be a connection\'s id.')
         return None
 
     def _tell(self, event: str, data: Message) -> None:
-        self.app.ws_broadcast(CHANNEL, {"event": event, "data": data})
+        self.voice.ws_broadcast(CHANNEL, {"event": event, "data": data})
 
     def _person(self, conn_id: str, request: RequestData) -> Message:
         known = request.is_authenticated
