@@ -143,6 +143,9 @@ class EventBus(Protocol):
     def on_origin_lost(self, handler: OriginLostHandler) -> None:
         """Learn that an origin died together with its lanes."""
 
+    def on_fenced(self, handler: Callable[[], None]) -> None:
+        """Learn that the broker has declared us dead; the bus is closed by then."""
+
 
 # --- the broker's side -------------------------------------------------------
 
@@ -169,6 +172,9 @@ class Router(Protocol):
 
     def tick(self, now: float) -> Sequence[Outgoing]:
         """Time has passed: heartbeats to send, silent workers to declare dead."""
+
+    def undelivered(self, message: Outgoing, reason: str) -> Sequence[Outgoing]:
+        """``message`` could not be sent; return what must be sent because of that."""
 
 
 # --- the manager's side ------------------------------------------------------
@@ -203,3 +209,6 @@ class AppPort(Protocol):
         self, target: str, method: str, payload: object, *, timeout_s: float
     ) -> Deferred[Any]:
         """As `EventBus.call`."""
+
+    def serve(self, method: str, handler: CallHandler) -> None:
+        """As `EventBus.serve`."""

@@ -162,6 +162,15 @@ class MissingArgument(TbtwistError):
     field: str
 
 
+@attrs.define(eq=False)
+class DefinedTwice(TbtwistError):
+    """{what} is defined twice: in {first} and in {second}."""
+
+    what: str
+    first: str
+    second: str
+
+
 class NoBus(TbtwistError):
     """This application is not connected to a bus."""
 
