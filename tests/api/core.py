@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
@@ -20,6 +21,7 @@ from tbtwist.auth.cookie import SessionCookies
 from tbtwist.auth.session import SessionData
 from tbtwist.auth.signing import Signer
 from tbtwist.config.schema import Settings, Toolbox
+from tests.api.sample import sample_app
 
 NOW = 1_700_000_000.0
 SIGNER = Signer([b"s" * 64])
@@ -117,3 +119,17 @@ class Core:
         """POST ``value`` as JSON."""
         named = {"content-type": "application/json", **headers}
         return self.ask("POST", path, headers=named, body=json.dumps(value).encode())
+
+
+class CoreTestCase(SynchronousTestCase):
+    """Asks a core that serves `sample_app`."""
+
+    def setUp(self) -> None:
+        """Make the core."""
+        self.app = sample_app()
+        self.core = self.core_with(OPEN)
+
+    def core_with(self, settings: Settings) -> Core:
+        """Return a core with other settings; its threads end with the test."""
+        self.addCleanup(self.app.pool.stop, lambda: None)
+        return Core(make_dispatcher(self.app, settings))
