@@ -25,11 +25,23 @@ class Unmanaged(Failure):
     exit_code = 3
 
 
-def explain(error: Exception, *, hint: str = "") -> Failure:
-    """Return what a user sees of ``error``: a sentence, never a traceback.
+def explain(error: Exception, *, verbose: bool) -> Failure:
+    """Return what a user sees of ``error``: a sentence.
 
-    ``hint`` ends the sentence about an error that nobody expected.
+    Only a ``verbose`` one about something unexpected has the traceback with it.
     """
+    known = _known(error)
+    if known is not None:
+        return known
+    sentence = f"Something unexpected went wrong ({type(error).__name__})"
+    if not verbose:
+        return Failure(f"{sentence}; -v shows where.")
+    import traceback
+
+    return Failure(f"{''.join(traceback.format_exception(error))}{sentence}.")
+
+
+def _known(error: Exception) -> Failure | None:
     from tbtwist.errors import NoManager, TbtwistError
 
     if isinstance(error, NoManager):
@@ -39,5 +51,4 @@ def explain(error: Exception, *, hint: str = "") -> Failure:
     if isinstance(error, OSError) and error.strerror:
         what = f"{error.filename}: " if error.filename else ""
         return Failure(f"{what}{error.strerror}.")
-    name = type(error).__name__
-    return Failure(f"Something unexpected went wrong ({name}){hint}.")
+    return None

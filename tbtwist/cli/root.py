@@ -34,12 +34,7 @@ class Root(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # whoever read our output has gone; click ends quietly
-            if not is_verbose(ctx):
-                raise explain(error, hint="; -v shows where") from error
-            import traceback
-
-            click.echo(traceback.format_exc(), err=True)
-            raise explain(error) from error
+            raise explain(error, verbose=is_verbose(ctx)) from error
 
 
 @click.group(cls=Root, epilog=_EPILOG, context_settings={"max_content_width": 100})

@@ -61,9 +61,7 @@ class Values:
                 return self._from_table(node, slot)
 
     def from_text(self, text: str, slot: Slot, place: Place) -> object:
-        """Return the value of a variable's ``text``; an empty one is NOT_GIVEN."""
-        if text == "":
-            return NOT_GIVEN
+        """Return the value of a variable's ``text``, or NOT_GIVEN if it is wrong."""
         said = "" if slot.secret else f", not '{shown(text)}'"
         return self._checked(_typed_for(text, slot.type), slot, place, said)
 

@@ -1,0 +1,108 @@
+"""Verbs that talk to a real control socket, in the real world."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from click.testing import CliRunner, Result
+from twisted.internet import reactor  # noqa: TID251 - the one that runs the test
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from twisted.trial.unittest import TestCase
+
+from tbtwist.cli.options import World
+from tbtwist.cli.root import tbtwist
+from tbtwist.control import path_for
+from tbtwist.control.server import ControlServer
+from tbtwist.status import Status
+from tests.cli.worlds import FULL
+
+
+class ScriptedManager:
+    """Answers what a supervisor would; stopping closes the socket."""
+
+    def __init__(self) -> None:
+        self.stopped: list[float] = []
+        self.on_stopped: Callable[[], object] = lambda: None
+
+    def status(self) -> Status:
+        """Return the status of a manager whose process is gone."""
+        manager = msgspec.structs.replace(FULL.manager, pid=2**22 + 1)
+        return msgspec.structs.replace(FULL, manager=manager)
+
+    def stop(self, timeout_s: float) -> Deferred[None]:
+        """Remember the request."""
+        self.stopped.append(timeout_s)
+        self.on_stopped()
+        return succeed(None)
+
+
+class ManagedTests(TestCase):
+    """A control server here, the command line in a thread."""
+
+    def setUp(self) -> None:
+        """Start the control server of a data directory."""
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.manager = ScriptedManager()
+        self.server = ControlServer(reactor, self.manager, path_for(self.folder))
+        self.server.privilegedStartService()
+        self.server.startService()
+        self.addCleanup(self.server.stopService)
+        self.pool = ThreadPool(0, 1, "cli")
+        self.pool.start()
+        self.addCleanup(self.pool.stop)
+        self.reactor: Any = reactor
+
+    def verb(self, *arguments: str) -> Deferred[Result]:
+        """Run ``tbtwist`` in a thread."""
+        world = World()
+        world.environ = {"TB_DATA_DIR": str(self.folder), "TB_CONFIG": os.devnull}
+        world.terminal = False
+        run = CliRunner().invoke
+        return deferToThreadPool(
+            self.reactor, self.pool, run, tbtwist, arguments, obj=world
+        )
+
+    async def test_status(self) -> None:
+        """``status`` shows what the manager says."""
+        result = await self.verb("status")
+        self.assertEqual((result.exit_code, result.stderr), (0, ""))
+        self.assertIn("\nhttp-1  http    running", result.stdout)
+
+    async def test_json(self) -> None:
+        """``status --json`` is the contract's document."""
+        result = await self.verb("status", "--json")
+        found = msgspec.json.decode(result.stdout)
+        self.assertEqual(found["manager"]["pid"], 2**22 + 1)
+        self.assertNotIn("detail", found["workers"][0])
+
+    async def test_start_when_it_runs(self) -> None:
+        """``start`` leaves a running manager alone."""
+        result = await self.verb("start")
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn("Already running: manager pid", result.stdout)
+
+    async def test_stop(self) -> None:
+        """``stop`` waits until the manager has gone."""
+        self.manager.on_stopped = lambda: self.reactor.callLater(
+            0, self.server.stopService
+        )
+        result = await self.verb("stop", "--timeout", "3")
+        self.assertEqual((result.exit_code, result.stderr), (0, ""))
+        self.assertIn("Stopped: http-1, ws-1, broker, manager", result.stdout)
+        self.assertEqual(self.manager.stopped, [3.0])
+
+    async def test_none(self) -> None:
+        """When it has gone, the exit code says so."""
+        await self.server.stopService()
+        result = await self.verb("status")
+        self.assertEqual((result.exit_code, result.stdout), (3, ""))
+        self.assertIn(str(self.folder), result.stderr)
