@@ -143,4 +143,6 @@ class Visitor:
         folder = os.environ.get("TB_SCREENSHOT_DIR")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(folder) / f"{name}.png")
+            self.page.screenshot(
+                path=Path(folder) / f"{name}.png", animations="disabled"
+            )
