@@ -31,15 +31,29 @@ _log = Logger()
 _HEARTBEAT_S = 1.0
 
 
+class Life(Protocol):
+    """What a role may decide about its own process."""
+
+    def end(self, reason: str) -> None:
+        """Drain and exit 0."""
+
+    def fail(self, sentence: str) -> None:
+        """Exit 1 with ``sentence`` as the last word."""
+
+
 class Role(Protocol):
     """What a role does; `Lifetime` decides when."""
 
     drain_timeout_s: float
 
+    @property
+    def place(self) -> str:
+        """Where it serves, for people."""
+
     def bind(self) -> None:
         """Take what must be had before anything starts; a TbtwistError if not."""
 
-    async def start(self) -> None:
+    async def start(self, life: Life) -> None:
         """Begin to serve; when it returns, the role is ready."""
 
     async def drain(self) -> None:
@@ -145,7 +159,7 @@ class Lifetime(Service):
 
     async def _start(self) -> None:
         try:
-            await self._role.start()
+            await self._role.start(self)
         except CancelledError:
             return
         except TbtwistError as error:
@@ -156,6 +170,7 @@ class Lifetime(Service):
             raise
         if self._ending is None:
             self._ready = True
+            _log.info("serving {place}", place=self._role.place)
             self._around.notifier.tell(READY=1, STATUS="serving")
             self._background.own("heartbeat", self._heartbeat.start(_HEARTBEAT_S))
 

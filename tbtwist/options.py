@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tbtwist.identity import WorkerId
     from tbtwist.net.locking import ProcessLock
     from tbtwist.net.supervised import Notifier
+    from tbtwist.roles.process import Process
 
 ROLES = ("http", "ws", "broker", "manager", "all")
 _PIDFILE_DEFAULT = "twistd.pid"
@@ -89,6 +90,11 @@ class Options(UsageOptions):
             raise UsageError(f"--worker-id must look like {self['role']}-1")
 
     @property
+    def twistd(self) -> Any:
+        """Return the options of twistd itself."""
+        return self.parent
+
+    @property
     def slot(self) -> str:
         """Return the worker's id, as in ``http-1``; ``broker`` has no number."""
         if self["worker-id"]:
@@ -113,16 +119,16 @@ class Options(UsageOptions):
         from tbtwist.observe.logs import observer
 
         stream = sys.stdout
-        if self.parent["logfile"] and self.parent["logfile"] != "-":
-            stream = LogFile.fromFullPath(self.parent["logfile"])
-        elif not self.parent["nodaemon"]:
+        if self.twistd["logfile"] and self.twistd["logfile"] != "-":
+            stream = LogFile.fromFullPath(self.twistd["logfile"])
+        elif not self.twistd["nodaemon"]:
             logs = self.data_dir / "logs"
             logs.mkdir(mode=0o700, exist_ok=True)
             stream = LogFile.fromFullPath(str(logs / f"{self.slot}.log"))
         level = "DEBUG" if self["verbose"] else self.loaded.settings.log_level
         Options.chosen_observer = observer(stream, self["log-format"], level)
-        if self.parent["logger"] is None and not self.parent["syslog"]:
-            self.parent["logger"] = f"{__name__}.chosen_observer"
+        if self.twistd["logger"] is None and not self.twistd["syslog"]:
+            self.twistd["logger"] = f"{__name__}.chosen_observer"
 
     def _choose_pidfile(self) -> None:
         """Keep twistd's pid file out of the working folder.
@@ -130,12 +136,12 @@ class Options(UsageOptions):
         A process in the foreground has none: the lock below is what keeps a
         second one out, and it cannot be stale.
         """
-        if self.parent["pidfile"] != _PIDFILE_DEFAULT:
+        if self.twistd["pidfile"] != _PIDFILE_DEFAULT:
             return
         run = self.data_dir / "run"
         run.mkdir(mode=0o700, exist_ok=True)
-        foreground = self.parent["nodaemon"]
-        self.parent["pidfile"] = "" if foreground else str(run / f"{self.slot}.pid")
+        foreground = self.twistd["nodaemon"]
+        self.twistd["pidfile"] = "" if foreground else str(run / f"{self.slot}.pid")
 
     def _take_lock(self) -> ProcessLock | None:
         from tbtwist.errors import AlreadyRunning
@@ -183,7 +189,7 @@ def makeService(options: Options) -> IService:
     return Lifetime(role, process.around)
 
 
-def _process(options: Options, reactor: Any) -> Any:
+def _process(options: Options, reactor: Any) -> Process:
     from tbtwist import roles
     from tbtwist.lifetime import Surroundings
 
@@ -192,7 +198,7 @@ def _process(options: Options, reactor: Any) -> Any:
             reactor=reactor,
             notifier=options.notifier,
             lifeline=options.lifeline,
-            on_failed_start=lambda: _remove_pidfile(options.parent["pidfile"]),
+            on_failed_start=lambda: _remove_pidfile(options.twistd["pidfile"]),
         ),
         settings=options.loaded.settings,
         warnings=options.loaded.warnings,

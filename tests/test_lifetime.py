@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.errors import CannotBind, NoBus
-from tbtwist.lifetime import Lifetime, Surroundings
+from tbtwist.lifetime import Life, Lifetime, Surroundings
 from tbtwist.net.supervised import Notifier
 
 CANNOT = CannotBind(what="http-1", address="127.0.0.1:8000", reason="taken")
@@ -61,6 +61,7 @@ class FakeRole:
     """A role that records what is asked of it."""
 
     drain_timeout_s = 10.0
+    place = "nothing"
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -74,7 +75,7 @@ class FakeRole:
         if self.bind_error is not None:
             raise self.bind_error
 
-    async def start(self) -> None:
+    async def start(self, life: Life) -> None:
         """Wait for the test."""
         self.events.append("start")
         await self.started

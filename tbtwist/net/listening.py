@@ -62,6 +62,14 @@ def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
+def url_of(listener: socket.socket, scheme: str) -> str:
+    """Return ``scheme://host:port`` of a listener; a wildcard is this machine."""
+    host = str(listener.getsockname()[0])
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{port_of(listener)}"
+
+
 def serve(
     reactor: IReactorSocket, listener: socket.socket, factory: ServerFactory[Any]
 ) -> IListeningPort:

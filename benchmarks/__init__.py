@@ -1,0 +1,1 @@
+"""Speed, each peer beside us in the same run: ``python -m benchmarks``."""

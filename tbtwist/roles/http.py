@@ -1,0 +1,171 @@
+"""The http worker's role."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from tbtwist.api.dispatch import Dispatcher
+from tbtwist.api.health import Health
+from tbtwist.apps.loading import load_modules
+from tbtwist.apps.pool import PoolService, SyncPool
+from tbtwist.apps.registry import get_app
+from tbtwist.apps.runner import ReactorRunner
+from tbtwist.apps.sockets import SocketHost
+from tbtwist.auth.access import AccessRules
+from tbtwist.auth.cookie import SessionCookies
+from tbtwist.auth.secrets import load_secrets
+from tbtwist.auth.signing import Signer
+from tbtwist.boundaries import EventBus
+from tbtwist.http.site import make_site
+from tbtwist.http.wsgi import WsgiApplication, reactor_bridge
+from tbtwist.lifetime import Life
+from tbtwist.net.listening import serve, url_of
+from tbtwist.roles.joining import accepted_by_now, join, zeromq_bus
+from tbtwist.roles.process import Process
+from tbtwist.services import Background, wait_until
+
+_SLACK_S = 5.0
+"""How much longer a WSGI thread waits than the core's own deadline."""
+
+
+class HttpRole:
+    """The application behind HTTP, and the host of WebSocket handlers."""
+
+    def __init__(self, process: Process, bus: EventBus) -> None:
+        self._process = process
+        self._config = process.settings.http_worker
+        self._bus = bus
+        self._background = Background()
+        self._listener: socket.socket | None = None
+        self._port: IListeningPort | None = None
+        self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
+        self._health.bus_connected = False
+        self._app = get_app()
+        self._runner = ReactorRunner(process.reactor)
+        self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
+        self.drain_timeout_s = self._config.drain_timeout_s
+
+    @classmethod
+    def on_zeromq(cls, process: Process) -> HttpRole:
+        """Return the role on a bus between processes."""
+        return cls(process, zeromq_bus(process))
+
+    @property
+    def place(self) -> str:
+        """Return the address of the application."""
+        return url_of(self._listener, "http") if self._listener else "nothing yet"
+
+    def bind(self) -> None:
+        """Take the port and the secrets, and load the application."""
+        process = self._process
+        self._listener = process.listener(
+            "http", self._config.host, self._config.port, self._config.backlog
+        )
+        self._app.pool = SyncPool(self._config.sync_threads, self._config.sync_queue)
+        self._app.timeout_s = self._config.timeout
+        self._pool = PoolService(self._app.pool, process.reactor, self.drain_timeout_s)
+        load_modules(process.settings.toolbox.modules, self._app, cwd=process.cwd)
+        self._rules = AccessRules.from_settings(process.settings)
+        self._wsgi = WsgiApplication(
+            self._dispatcher(),
+            reactor_bridge(process.reactor, self._config.timeout + _SLACK_S),
+        )
+
+    def _dispatcher(self) -> Dispatcher:
+        process = self._process
+        settings = process.settings
+        secrets = load_secrets(
+            settings, data_dir=process.data_dir, random=process.random
+        )
+        cookies = SessionCookies(
+            Signer(secrets), settings.session, settings.cookie_secure
+        )
+        return Dispatcher(
+            app=self._app,
+            runner=self._runner,
+            cookies=cookies,
+            rules=self._rules,
+            settings=settings,
+            now=process.now,
+            health=self._health,
+            random=process.random,
+        )
+
+    async def start(self, life: Life) -> None:
+        """Join the bus and accept connections."""
+        assert self._listener is not None
+        process = self._process
+        self._pool.startService()
+        self._runner.startService()
+        self._wsgi_threads.start()
+        self._host_sockets()
+        self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
+        await join(process, self._bus, self._background, life, self._joined)
+        site = make_site(
+            process.reactor,
+            self._wsgi,
+            self._wsgi_threads,
+            process.settings,
+            self._health,
+        )
+        self._port = serve(process.reactor, self._listener, site)
+
+    def _host_sockets(self) -> None:
+        host = SocketHost(
+            self._app,
+            self._runner,
+            self._rules,
+            self._process.settings,
+            self._process.now,
+        )
+        self._bus.on_delivery(host.handle)
+        self._bus.on_origin_lost(host.origin_lost)
+
+    def _joined(self) -> None:
+        self._health.bus_connected = True
+        self._health.ready = True
+
+    async def drain(self) -> None:
+        """Accept nothing new; finish requests, then what came over the bus."""
+        self._health.draining = True
+        if self._port is not None:
+            await accepted_by_now(self._process.reactor, self._port)
+        self._bus.announce(ready=False)
+        await wait_until(
+            self._process.reactor,
+            lambda: self._health.in_flight == 0,
+            self.drain_timeout_s,
+        )
+        await self._bus.drain(self.drain_timeout_s)
+
+    async def stop(self) -> None:
+        """Close what is left; threads end off the reactor's thread."""
+        self._background.cancel_all()
+        self._app.close()
+        await self._bus.close()
+        await self._runner.stopService()
+        await self._stop_threads()
+        if self._listener is not None:
+            self._listener.close()
+
+    async def _stop_threads(self) -> None:
+        if self._wsgi_threads.started:
+            ender = ThreadPool(0, 1, name="ender")
+            ender.start()
+            ending: Deferred[None] = deferToThreadPool(
+                self._process.reactor, ender, self._wsgi_threads.stop
+            )
+            await ending
+            ender.stop()
+        await self._pool.stopService()
+
+    def figures(self) -> Mapping[str, int]:
+        """Return how many requests were served."""
+        return {"REQUESTS_TOTAL": self._health.requests_total}

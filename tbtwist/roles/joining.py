@@ -1,0 +1,78 @@
+"""How a worker joins the bus, and how it stops accepting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from tbtwist.boundaries import EventBus
+from tbtwist.bus.config import BusConfig
+from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.zeromq import ZmqBus
+from tbtwist.lifetime import Life
+from tbtwist.roles.process import Process
+from tbtwist.services import Background, wait
+
+_log = Logger()
+_TURNS_S = 0.05
+_PATIENCE_S = 2.0
+_FENCED = "The broker had given this worker up for dead; a new one must take its place."
+
+
+def zeromq_bus(process: Process) -> ZmqBus:
+    """Return the bus between processes, for this one."""
+    return ZmqBus(
+        process.reactor,
+        process.identity,
+        Endpoints.for_settings(process.settings, process.environ),
+        BusConfig.from_settings(process.settings),
+    )
+
+
+async def join(
+    process: Process,
+    bus: EventBus,
+    background: Background,
+    life: Life,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Join the bus and announce readiness.
+
+    Under a manager this waits for the broker, since ready means reachable. By
+    hand a role serves at once, and joins when there is a broker. A worker that
+    was declared dead meanwhile has lost its lanes to others; it ends, and
+    whoever started it starts a new one.
+    """
+    bus.on_fenced(lambda: life.fail(_FENCED))
+
+    async def joining() -> None:
+        await bus.connect()
+        bus.announce(ready=True)
+        on_ready()
+
+    if process.around.supervised:
+        await joining()
+    else:
+        background.spawn("joining the bus", joining())
+        background.spawn("noticing the broker", _notice(process.reactor, bus))
+
+
+async def _notice(reactor: Any, bus: EventBus) -> None:
+    """Say so when the broker lets us wait."""
+    await wait(reactor, _PATIENCE_S)
+    if not bus.connected:
+        _log.warn("there is no broker yet; serving without the bus until it comes")
+
+
+async def accepted_by_now(reactor: Any, port: IListeningPort) -> None:
+    """Stop accepting, and come back when what was accepted is counted.
+
+    Connections that the kernel has handed over but that no protocol has seen yet
+    are in no count for some turns of the loop (PROCESS.md, stop accepting).
+    """
+    await maybeDeferred(port.stopListening)
+    await wait(reactor, _TURNS_S)

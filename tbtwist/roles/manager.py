@@ -1,0 +1,115 @@
+"""The manager's role."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from tbtwist.auth.secrets import load_secrets
+from tbtwist.control import path_for
+from tbtwist.control.server import ControlServer
+from tbtwist.lifetime import Life
+from tbtwist.observe.logs import WorkerLogs
+from tbtwist.roles.console import Console
+from tbtwist.roles.process import Process
+from tbtwist.services import Background
+from tbtwist.supervise.supervisor import Supervisor
+from tbtwist.supervise.usage import UsageMeter
+from tbtwist.supervise.world import Hooks, World, twistd_command
+
+_log = Logger()
+_MARGIN_S: Final = 5.0
+
+
+class ManagerRole:
+    """Supervises the workers and answers on the control socket."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._background = Background()
+        self._draining = False
+        manager = process.settings.manager
+        self._logs = WorkerLogs(process.data_dir / "logs")
+        self._console = Console(process.console, self._logs, verbose=process.verbose)
+        self._supervisor = Supervisor(
+            process.settings,
+            self._world(),
+            Hooks(changed=self._console.changed, said=self._console.said),
+        )
+        self._control = ControlServer(
+            process.reactor, self._supervisor, path_for(process.data_dir)
+        )
+        self._stop_timeout_s = manager.stop_timeout_s
+        self.drain_timeout_s = manager.stop_timeout_s + _MARGIN_S
+
+    def _world(self) -> World:
+        process = self._process
+        config = str(process.config_path) if process.config_path else None
+        return World(
+            reactor=process.reactor,
+            environ=process.environ,
+            pid=os.getpid(),
+            now=process.now,
+            random=random.random,
+            command=twistd_command(
+                sys.executable, config_path=config, log_format=process.log_format
+            ),
+            measure=UsageMeter(process.reactor.seconds),
+        )
+
+    @property
+    def place(self) -> str:
+        """Return the address of the application."""
+        return self._supervisor.status().manager.http_url
+
+    def bind(self) -> None:
+        """Check the secrets, then take the lock, the ports and the control socket."""
+        settings = self._process.settings
+        load_secrets(
+            settings, data_dir=self._process.data_dir, random=self._process.random
+        )
+        for warning in self._process.warnings:
+            self._console.say(f"warning: {warning}")
+        self._supervisor.bind()
+        self._control.bind()
+
+    async def start(self, life: Life) -> None:
+        """Start the workers; ready when each was ready once or was given up."""
+        self._console.say(f"tbtwist, data in {self._process.data_dir}")
+        self._control.startService()
+        self._supervisor.startService()
+        self._background.spawn("waiting for the end", self._until_ended(life))
+        await self._supervisor.when_up()
+        self._console.up(self._supervisor.status())
+
+    async def _until_ended(self, life: Life) -> None:
+        """Leave when somebody stopped everything over the control socket."""
+        await self._supervisor.when_ended()
+        if not self._draining:
+            life.end("asked to stop")
+
+    async def drain(self) -> None:
+        """Stop the workers in order."""
+        self._draining = True
+        self._console.say("Stopping …")
+        try:
+            await self._supervisor.stop(self._stop_timeout_s)
+        except CancelledError:
+            await self._supervisor.stop(0)
+
+    async def stop(self) -> None:
+        """Close the control socket once everything has stopped."""
+        self._background.cancel_all()
+        await self._supervisor.stop(0)
+        await self._control.stopService()
+        self._logs.close()
+
+    def figures(self) -> Mapping[str, int]:
+        """Nothing to report about itself."""
+        return {}

@@ -1,0 +1,94 @@
+"""The ws worker's role."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+from twisted.internet.interfaces import IListeningPort
+
+from tbtwist.auth.cookie import SessionCookies
+from tbtwist.auth.secrets import load_secrets
+from tbtwist.auth.signing import Signer
+from tbtwist.boundaries import EventBus
+from tbtwist.lifetime import Life
+from tbtwist.net.listening import serve, url_of
+from tbtwist.roles.joining import accepted_by_now, join, zeromq_bus
+from tbtwist.roles.process import Process
+from tbtwist.services import Background
+from tbtwist.ws.gateway import Gateway
+from tbtwist.ws.protocol import make_factory
+
+
+class WsRole:
+    """WebSocket connections on one side, the bus on the other."""
+
+    def __init__(self, process: Process, bus: EventBus) -> None:
+        self._process = process
+        self._config = process.settings.ws_worker
+        self._bus = bus
+        self._background = Background()
+        self._listener: socket.socket | None = None
+        self._port: IListeningPort | None = None
+        self.drain_timeout_s = self._config.drain_timeout_s
+
+    @classmethod
+    def on_zeromq(cls, process: Process) -> WsRole:
+        """Return the role on a bus between processes."""
+        return cls(process, zeromq_bus(process))
+
+    @property
+    def place(self) -> str:
+        """Return the address for WebSockets."""
+        return url_of(self._listener, "ws") if self._listener else "nothing yet"
+
+    def bind(self) -> None:
+        """Take the port, the secrets, and make what stands between them."""
+        process = self._process
+        self._listener = process.listener(
+            "ws", self._config.host, self._config.port, self._config.backlog
+        )
+        secrets = load_secrets(
+            process.settings, data_dir=process.data_dir, random=process.random
+        )
+        self._gateway = Gateway(
+            self._bus,
+            process.settings,
+            SessionCookies(
+                Signer(secrets),
+                process.settings.session,
+                process.settings.cookie_secure,
+            ),
+            process.identity,
+            process.reactor,
+            process.now,
+            process.random,
+        )
+
+    async def start(self, life: Life) -> None:
+        """Join the bus and accept connections."""
+        assert self._listener is not None
+        self._gateway.start()
+        await join(self._process, self._bus, self._background, life)
+        factory = make_factory(self._gateway, self._config, self._process.reactor)
+        self._port = serve(self._process.reactor, self._listener, factory)
+
+    async def drain(self) -> None:
+        """Accept nothing new, say goodbye at a pace, let the lanes empty."""
+        if self._port is not None:
+            await accepted_by_now(self._process.reactor, self._port)
+        self._bus.announce(ready=False)
+        await self._gateway.drain(self.drain_timeout_s)
+        await self._bus.drain(self.drain_timeout_s)
+
+    async def stop(self) -> None:
+        """Close what is left."""
+        self._background.cancel_all()
+        await self._gateway.shut_down(0)
+        await self._bus.close()
+        if self._listener is not None:
+            self._listener.close()
+
+    def figures(self) -> Mapping[str, int]:
+        """Return how many connections there are."""
+        return {"CONNECTIONS": self._gateway.connections}
