@@ -38,6 +38,9 @@ _log = Logger()
 INTERNAL: Final = "Internal error"
 """What clients read about an exception that is none of their business."""
 
+_GRACE_S: Final = 1.0
+"""How much longer a thread waits than its coroutine may take: the loop may be gone."""
+
 _CALLER_ERRORS: Final[Mapping[type[TbtwistError], int]] = {
     FunctionNotFound: 404,
     MissingArgument: 400,
@@ -144,7 +147,8 @@ def wait_for(work: Callable[[], Coroutine[Any, Any, Any]], timeout_s: float) -> 
     try:
         if home is None:
             return asyncio.run(bounded)
-        return asyncio.run_coroutine_threadsafe(bounded, home.loop).result()
+        running = asyncio.run_coroutine_threadsafe(bounded, home.loop)
+        return running.result(timeout_s + _GRACE_S)
     except TimeoutError as error:
         raise DeadlinePassed(timeout_s) from error
 

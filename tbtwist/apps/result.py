@@ -1,7 +1,6 @@
 """What an application function returns: a `Result` (R1.5).
 
-A result is a value with the shape of the envelope that clients see; the data
-types that mean more than that stand in `tbtwist.apps.envelope`.
+It has the shape of the envelope that clients see, see `tbtwist.apps.envelope`.
 """
 
 from __future__ import annotations
@@ -155,17 +154,16 @@ class Result:
     def file(cls, data: bytes | str, filename: str, info: str = "OK") -> Result:
         """Return a download; ``data`` is bytes, or already Base64 text."""
         encoded = data if isinstance(data, str) else base64.b64encode(data).decode()
-        payload = Payload(REMOTE, f"File download: {filename}", encoded, "file")
-        return _success(payload, info)
+        info_of = f"File download: {filename}"
+        return _success(Payload(REMOTE, info_of, encoded, "file"), info)
 
     @classmethod
     def file_path(
         cls, path: str | Path, filename: str | None = None, info: str = "OK"
     ) -> Result:
         """Return a file of this machine as a download, without reading it here."""
-        name = filename or Path(path).name
-        payload = Payload(REMOTE, f"filename={name}", str(path), "file_path")
-        return _success(payload, info)
+        info_of = f"filename={filename or Path(path).name}"
+        return _success(Payload(REMOTE, info_of, str(path), "file_path"), info)
 
     @classmethod
     def stream(
@@ -210,11 +208,9 @@ class Result:
         return cls.stream(stream_generator, content_type, headers)
 
     @classmethod
-    def future(
-        cls, data: object = None, data_info: str = "", info: str = "OK"
-    ) -> Result:
+    def future(cls, data: object = None, data_info: str = "") -> Result:
         """Return data that is still to come (see `aget`)."""
-        return _success(Payload(FUTURE, data_info, data, "future"), info)
+        return _success(Payload(FUTURE, data_info, data, "future"), "OK")
 
     # --- it did not ----------------------------------------------------------
 
