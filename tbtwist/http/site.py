@@ -70,6 +70,7 @@ class Front(Resource):
 class TbtwistSite(Site):
     """The site of one http worker. It knows its connections and what they do."""
 
+    noisy = False
     protocol = Channel  # type: ignore[assignment] # without HTTP/2 (T6)
 
     def __init__(self, front: IResource, house: House, keepalive_s: float) -> None:

@@ -38,6 +38,15 @@ def _content_types() -> dict[str, str]:
     }
 
 
+def _is_name(segment: bytes) -> bool:
+    """Whether ``segment`` can be the name of a file that we serve."""
+    try:
+        segment.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not segment.startswith(b".") and b"\0" not in segment
+
+
 class StaticFile(File):
     """A file or folder below a root.
 
@@ -61,7 +70,7 @@ class StaticFile(File):
     @override
     def getChild(self, path: bytes, request: IRequest) -> IResource:
         """Return what is called ``path`` in this folder."""
-        if path.startswith(b".") or b"\0" in path:
+        if not _is_name(path):
             return NOT_FOUND
         child: IResource = super().getChild(path, request)
         if isinstance(child, StaticFile) and not child.may_be_read():
