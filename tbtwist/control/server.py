@@ -37,7 +37,7 @@ from tbtwist.control.messages import (
 )
 from tbtwist.errors import BadFrame, CannotBind, TbtwistError
 from tbtwist.net.runtime import ensure_socket_dir
-from tbtwist.services import Background
+from tbtwist.services import Background, wait
 
 _log = Logger()
 
@@ -117,6 +117,8 @@ class ControlProtocol(Int32StringReceiver, TimeoutMixin):
         self.factory.background.spawn("answering a request", self._answer(string))
 
     async def _answer(self, body: bytes) -> None:
+        """Answer in a later turn: this one still has ``body`` in its buffer."""
+        await wait(self.factory.clock, 0)
         reply = await self.factory.control.answer(body)
         if self in self.factory.clients:
             self._send(reply)
