@@ -1,0 +1,221 @@
+"""Questions and answers: `EventBus.call` and whoever serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from tbtwist.boundaries import CallHandler, IncomingCall
+from tbtwist.bus.codec import (
+    Route,
+    Verb,
+    decode_event,
+    decode_number,
+    encode_event,
+    encode_route,
+    only,
+)
+from tbtwist.bus.wire import Surroundings
+from tbtwist.errors import (
+    BadFrame,
+    CallRefused,
+    CallTimeout,
+    QueueFull,
+    TbtwistError,
+    Unroutable,
+)
+from tbtwist.events import Event
+from tbtwist.services import Background
+
+_log = Logger()
+
+
+@attrs.define(eq=False)
+class Question:
+    """A call that waits for its answers; ``expected`` is None for a single one."""
+
+    target: str
+    method: str
+    timeout_s: float
+    done: Deferred[Any]
+    deadline: IDelayedCall | None = None
+    expected: int | None = None
+    answers: list[Any] = attrs.Factory(list)
+
+    def refused(self, reason: str) -> CallRefused:
+        """Return the error that says so."""
+        return CallRefused(target=self.target, method=self.method, reason=reason)
+
+
+class Calls:
+    """What we asked and what we are asked."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._wire = around.wire
+        self._identity = around.name
+        self._asked: dict[str, Question] = {}
+        self._last = 0
+        self._handlers: dict[str, CallHandler] = {}
+        self._answering = 0
+        self._closed = False
+        self._background = Background()
+
+    # --- the one who asks
+
+    def call(
+        self, target: str, method: str, payload: object, timeout_s: float
+    ) -> Deferred[Any]:
+        """As `EventBus.call`."""
+        done: Deferred[Any] = Deferred()
+        question = Question(target, method, timeout_s, done)
+        try:
+            self._ask(question, payload)
+        except TbtwistError as error:
+            self._around.counters[f"call: {type(error).__name__}"] += 1
+            done.errback(error)
+        return done
+
+    def _ask(self, question: Question, payload: object) -> None:
+        limit = self._around.config.calls
+        if len(self._asked) >= limit:
+            raise QueueFull(target=question.target, limit=f"{limit} open calls")
+        self._last += 1
+        number = str(self._last)
+        header = encode_event(
+            Event(
+                type="bus.call",
+                source=self._identity,
+                target=question.target,
+                payload={"method": question.method, "payload": payload},
+                correlation_id=number,
+                ttl=question.timeout_s,
+            )
+        )
+        route = encode_route(Verb.CALL, question.target, self._identity)
+        if not self._wire.transmit((route, header)):
+            raise QueueFull(target="the broker", limit="its high-water mark")
+        if question.target.endswith("*"):
+            question.expected = 0
+        self._asked[number] = question
+        question.deadline = self._around.clock.callLater(
+            question.timeout_s, self._expired, number
+        )
+
+    def _expired(self, number: str) -> None:
+        question = self._asked[number]
+        self._end(
+            number,
+            CallTimeout(
+                target=question.target,
+                method=question.method,
+                timeout_s=question.timeout_s,
+            ),
+        )
+
+    def _end(self, number: str, outcome: object) -> None:
+        """Give a question its outcome, an answer or an error."""
+        question = self._asked.pop(number)
+        if question.deadline is not None and question.deadline.active():
+            question.deadline.cancel()
+        if isinstance(outcome, Exception):
+            self._around.counters[f"call: {type(outcome).__name__}"] += 1
+            question.done.errback(outcome)
+        else:
+            question.done.callback(outcome)
+
+    def expect(self, route: Route, frames: Sequence[bytes]) -> None:
+        """The broker says how many will answer."""
+        number = decode_event(only(frames, 1)[0]).correlation_id
+        if number in self._asked:
+            self._asked[number].expected = decode_number(route.rest)
+
+    def unroutable(self, header: bytes) -> None:
+        """The broker says that nobody will answer."""
+        number = decode_event(header).correlation_id
+        if number in self._asked:
+            self._end(number, Unroutable(target=self._asked[number].target))
+
+    def answered(self, route: Route, frames: Sequence[bytes]) -> None:
+        """Someone answered or refused; too late is counted and dropped."""
+        event = decode_event(only(frames, 1)[0])
+        number = event.correlation_id
+        question = self._asked.get(number)
+        if question is None:
+            self._around.counters["call: late answer"] += 1
+        elif route.verb is Verb.REFUSED:
+            self._end(number, question.refused(str(event.payload.get("reason", ""))))
+        elif question.expected is None:
+            self._end(number, event.payload.get("result"))
+        else:
+            question.answers.append(event.payload.get("result"))
+            if len(question.answers) == question.expected:
+                self._end(number, question.answers)
+
+    # --- the one who answers
+
+    def serve(self, method: str, handler: CallHandler) -> None:
+        """As `EventBus.serve`."""
+        self._handlers[method] = handler
+
+    def asked(self, route: Route, frames: Sequence[bytes]) -> None:
+        """Someone asks us."""
+        event = decode_event(only(frames, 1)[0])
+        self._background.spawn("a call", self._answer(route.origin, event))
+
+    async def _answer(self, origin: str, event: Event) -> None:
+        verb, payload = Verb.REFUSED, await self._refusal_or_result(origin, event)
+        if "result" in payload:
+            verb = Verb.REPLY
+        try:
+            header = self._header(event.correlation_id, payload)
+        except BadFrame as error:
+            verb = Verb.REFUSED
+            reason = f"the answer cannot travel: {error.reason}"
+            header = self._header(event.correlation_id, {"reason": reason})
+        route = encode_route(verb, origin, self._identity)
+        if not self._wire.transmit((route, header)):
+            self._around.counters["call: answer not sent"] += 1
+
+    def _header(self, number: str, payload: dict[str, object]) -> bytes:
+        return encode_event(
+            Event(
+                type="bus.reply",
+                source=self._identity,
+                payload=payload,
+                correlation_id=number,
+            )
+        )
+
+    async def _refusal_or_result(self, origin: str, event: Event) -> dict[str, object]:
+        method = str(event.payload.get("method", ""))
+        handler = self._handlers.get(method)
+        if handler is None:
+            return {"reason": f"it does not know {method}"}
+        if self._answering >= self._around.config.calls:
+            return {"reason": "it answers too many calls already"}
+        self._answering += 1
+        call = IncomingCall(origin, method, event.payload.get("payload"))
+        try:
+            return {"result": await handler(call)}
+        except TbtwistError as error:
+            return {"reason": str(error)}
+        except Exception as error:  # cancellation as well, unless we close
+            if self._closed:
+                raise
+            _log.failure("answering {method} failed", method=method)
+            return {"reason": str(error) or type(error).__name__}
+        finally:
+            self._answering -= 1
+
+    def close(self) -> None:
+        """Stop; whoever still waits learns that nobody will answer."""
+        self._closed = True
+        for number in tuple(self._asked):
+            self._end(number, Unroutable(target=self._asked[number].target))
+        self._background.cancel_all()

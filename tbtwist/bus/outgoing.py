@@ -1,0 +1,167 @@
+"""What a worker sends on reliable lanes: to http workers, and to connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from typing_extensions import override
+
+from tbtwist.boundaries import LaneEvents
+from tbtwist.bus.book import LaneBook
+from tbtwist.bus.codec import Parcel, Verb, pack, unpack
+from tbtwist.bus.lane import Entry, OriginLane
+from tbtwist.errors import TbtwistError, Undeliverable
+from tbtwist.events import Item
+from tbtwist.identity import conn_owner
+
+_log = Logger()
+
+
+class Forwards(LaneBook):
+    """The lanes of our connections to http workers."""
+
+    verb = Verb.FORWARD
+
+    def open(self, key: str, events: LaneEvents) -> ForwardLane:
+        """Open the lane of ``key``; ValueError if it is open."""
+        if key in self._lanes:
+            msg = f"the lane {key} is open"
+            raise ValueError(msg)
+        return ForwardLane(self, self._open(key, events))
+
+    def forward(self, lane: OriginLane, item: Item) -> bool:
+        """Take an item, and send it if the window allows."""
+        if lane.closing:
+            raise Undeliverable(target=lane.key, reason="the lane is closed")
+        has_room = lane.put(pack(item))
+        self._pump(lane)
+        return has_room
+
+    def shut(self, lane: OriginLane) -> None:
+        """Forget the lane as soon as it is empty."""
+        lane.closing = True
+        if not lane.entries:
+            self._drop(lane)
+
+    @override
+    def _bind(self, lane: OriginLane) -> None:
+        table = self._around.table
+        if lane.worker is not None and (
+            lane.worker not in table.members or table.takes_keys(lane.worker)
+        ):
+            return
+        self._release(lane)
+        if lane.entries:
+            lane.worker = table.choose(lane.key)
+
+    @override
+    def _open_to(self, worker: str) -> bool:
+        return self._around.table.takes_keys(worker)
+
+    @override
+    def _orphaned(self, lane: OriginLane) -> None:
+        if lane.entries:
+            self._around.counters["moved: worker gone"] += 1
+
+    @override
+    def _settle(self, lane: OriginLane, entry: Entry, ack: Parcel) -> None:
+        events = lane.events
+        if events is not None:
+            if ack.items:
+                self._tell(lane, lambda: events.on_replies([*map(unpack, ack.items)]))
+            if lane.has_room_again():
+                self._tell(lane, events.on_room)
+        if lane.closing and not lane.entries:
+            self._drop(lane)
+
+    def _tell(self, lane: OriginLane, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except Exception:  # noqa: BLE001 - one connection's trouble is not the bus'
+            _log.failure("the owner of lane {key} failed", key=lane.key)
+
+
+@attrs.frozen(eq=False)
+class ForwardLane:
+    """`boundaries.Lane` over a book of lanes."""
+
+    _book: Forwards
+    _lane: OriginLane
+
+    def forward(self, item: Item) -> bool:
+        """As `boundaries.Lane.forward`."""
+        return self._book.forward(self._lane, item)
+
+    def close(self) -> None:
+        """As `boundaries.Lane.close`."""
+        self._book.shut(self._lane)
+
+
+class Sends(LaneBook):
+    """The lanes of ours to other workers' connections, opened when needed."""
+
+    verb = Verb.SEND
+
+    def send(self, item: Item) -> Deferred[None]:
+        """Take an item for the connection that it names."""
+        done: Deferred[None] = Deferred()
+        try:
+            self._put(item, done)
+        except TbtwistError as error:
+            self._around.counters[f"refused: {type(error).__name__}"] += 1
+            done.errback(error)
+        return done
+
+    def _put(self, item: Item, done: Deferred[None]) -> None:
+        key = item.conn_id
+        if conn_owner(key) is None:
+            raise Undeliverable(target=key, reason="this is no connection id")
+        packed = pack(item)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._open(key)
+        lane.put(packed, done)
+        self._pump(lane)
+
+    @override
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        for lane in tuple(self._lanes.values()):
+            idle_s = now - lane.touched
+            if not lane.entries and idle_s > self._around.config.idle_after_s:
+                self._drop(lane)
+
+    @override
+    def _bind(self, lane: OriginLane) -> None:
+        if lane.worker is not None:
+            return
+        owner = conn_owner(lane.key)
+        table = self._around.table
+        if owner is not None:
+            lane.worker = table.find(owner.slot, owner.generation)
+        if lane.worker is None and table.settled and table.known:
+            self._orphaned(lane)
+
+    @override
+    def _open_to(self, worker: str) -> bool:
+        return worker in self._around.table.members
+
+    @override
+    def _orphaned(self, lane: OriginLane) -> None:
+        self._drop(lane)
+        self._fail(lane, "the worker that owned the connection is gone")
+
+    @override
+    def _settle(self, lane: OriginLane, entry: Entry, ack: Parcel) -> None:
+        done, reason = entry.done, ack.stamp.reason
+        if reason:
+            self._around.counters["undeliverable: refused by the owner"] += 1
+        if done is None:
+            return
+        if reason:
+            done.errback(Undeliverable(target=lane.key, reason=reason))
+        else:
+            done.callback(None)

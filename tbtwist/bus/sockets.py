@@ -1,0 +1,127 @@
+"""txZMQ, made safe: bounded, on the given reactor, and quiet when it closes.
+
+txZMQ as it is has no high-water mark, reads until nothing is left (so that one
+busy socket starves the reactor), enters a log context for every message, stops
+reading for good when a message's receiver raises, and schedules on the global
+reactor. `BoundedSocket` overrides the two methods that do so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+import zmq
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
+from typing_extensions import override
+
+from tbtwist.errors import CannotBind
+
+_log = Logger()
+
+PER_WAKE_UP: Final = 256
+"""Messages that one socket may take before the others have their turn."""
+
+_SEND_ONLY: Final = frozenset({zmq.PUB, zmq.PUSH})
+
+Incoming = Callable[[list[bytes]], None]
+
+
+@attrs.frozen(kw_only=True)
+class SocketOptions:
+    """How a socket is made."""
+
+    kind: int
+    hwm_send: int
+    hwm_recv: int
+    identity: bytes | None = None
+    mandatory: bool = False
+
+
+def new_factory(reactor: IReactorTime) -> ZmqFactory:
+    """Return a txZMQ factory that uses ``reactor`` and never waits when closing."""
+    factory = ZmqFactory()
+    factory.reactor = reactor
+    factory.lingerPeriod = 0
+    return factory
+
+
+class BoundedSocket(ZmqConnection):
+    """A ZeroMQ socket whose messages go to ``incoming``, a bounded batch at a time."""
+
+    def __init__(
+        self, factory: ZmqFactory, options: SocketOptions, incoming: Incoming
+    ) -> None:
+        self.socketType = options.kind
+        self.highWaterMark = options.hwm_send
+        self._reactor = factory.reactor
+        self._incoming = incoming
+        self._sends_only = options.kind in _SEND_ONLY
+        super().__init__(factory, None, options.identity)
+        self.socket.set(zmq.RCVHWM, options.hwm_recv)
+        if options.mandatory:
+            self.socket.set(zmq.ROUTER_MANDATORY, 1)
+
+    def connect(self, address: str) -> None:
+        """Connect, now or as soon as somebody is there."""
+        self.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, address)])
+
+    def bind(self, address: str, what: str) -> None:
+        """Bind, or raise `CannotBind`."""
+        try:
+            self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, address)])
+        except zmq.ZMQError as error:
+            reason = str(error.strerror)
+            raise CannotBind(what=what, address=address, reason=reason) from error
+
+    @override
+    def doRead(self) -> None:
+        """Take a bounded batch; go on in the next turn if there may be more."""
+        pending, self.read_scheduled = self.read_scheduled, None
+        if pending is not None and pending.active():
+            pending.cancel()
+        if self._sends_only:
+            self.socket.get(zmq.EVENTS)  # takes note, so that the reactor can rest
+            return
+        for _ in range(PER_WAKE_UP):
+            if self.factory is None:  # shut down, perhaps by a receiver
+                return
+            try:
+                message = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._give(message)
+        self._read_soon()
+
+    def _give(self, message: list[bytes]) -> None:
+        try:
+            self._incoming(message)
+        except Exception:  # noqa: BLE001 - the next message must be read as well
+            _log.failure("a message of the bus was not taken")
+
+    @override
+    def send(self, message: Sequence[bytes]) -> None:
+        """Send at once; raises ``zmq.ZMQError`` (EAGAIN, EHOSTUNREACH).
+
+        Sending may swallow the edge that announces what can be read, so reading
+        is tried afterwards.
+        """
+        self.socket.send_multipart(message, zmq.NOBLOCK)
+        self._read_soon()
+
+    def offer(self, message: Sequence[bytes]) -> bool:
+        """Send at once; False when there is no room."""
+        try:
+            self.send(message)
+        except zmq.Again:
+            return False
+        return True
+
+    def _read_soon(self) -> None:
+        if self._sends_only or self.factory is None:
+            return
+        if self.read_scheduled is None:
+            self.read_scheduled = self._reactor.callLater(0, self.doRead)

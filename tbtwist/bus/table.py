@@ -1,0 +1,119 @@
+"""Who is on the bus, as the broker told it; and which of them gets a new key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+import attrs
+
+from tbtwist.bus.codec import Announcement, Member
+from tbtwist.errors import BadFrame
+from tbtwist.identity import WorkerId
+
+HANDLERS: Final = "http"
+"""The role that handles what is forwarded."""
+
+
+@attrs.frozen
+class Change:
+    """What an announcement changed: who came, who is gone for good, and whether
+    anything that matters to a binding is different at all.
+    """  # noqa: D205
+
+    appeared: frozenset[str]
+    gone: frozenset[str]
+    matters: bool
+
+
+@attrs.define(eq=False)
+class Table:
+    """The workers that the broker announced.
+
+    After a restart the broker's table fills up again; whoever was there before
+    is *missing*, not gone, until the broker says that its table has settled.
+    """
+
+    known: bool = False
+    """Whether the broker knows us at the moment."""
+    boot: str = ""
+    settled: bool = False
+    members: dict[str, Member] = attrs.Factory(dict)
+    _workers: dict[str, WorkerId] = attrs.Factory(dict)
+    _missing: frozenset[str] = frozenset()
+
+    def update(self, news: Announcement) -> Change:
+        """Take what the broker announced, and say what became different."""
+        workers = {m.identity: WorkerId.parse(m.identity) for m in news.members}
+        before = self.members if news.boot == self.boot else {}
+        missing = self._missing | (self.members.keys() - before.keys())
+        now = {member.identity: member for member in news.members}
+        gone = before.keys() - now.keys()
+        missing -= now.keys()
+        if news.settled:
+            gone, missing = gone | missing, frozenset()
+        appeared = frozenset(now.keys() - before.keys())
+        matters = (
+            bool(appeared or gone)
+            or news.settled != self.settled
+            or any(
+                now[name].ready != before[name].ready for name in now if name in before
+            )
+        )
+        self.boot, self.settled = news.boot, news.settled
+        self.members, self._workers, self._missing = now, workers, missing
+        return Change(appeared, frozenset(gone), matters)
+
+    def takes_keys(self, identity: str) -> bool:
+        """Whether a worker is there and not draining."""
+        member = self.members.get(identity)
+        return member is not None and member.ready
+
+    def choose(self, key: str) -> str | None:
+        """Return the ready http worker that a new key is bound to."""
+        return highest(
+            key,
+            (
+                member
+                for member in self.members.values()
+                if member.ready and self._workers[member.identity].role == HANDLERS
+            ),
+        )
+
+    def find(self, slot: str, generation: int) -> str | None:
+        """Return the identity of the worker in that slot and generation."""
+        for identity, worker in self._workers.items():
+            if worker.slot == slot and worker.generation == generation:
+                return identity
+        return None
+
+
+def highest(key: str, members: Iterable[Member]) -> str | None:
+    """Return who wins ``key`` by weighted rendezvous hashing.
+
+    Whoever asks gets the same answer, and a worker that goes takes only its own
+    keys with it. The more a worker has to do, the fewer new keys it wins.
+    """
+    best, best_score = None, -1.0
+    for member in members:
+        score = -1.0 / (math.log(_hash(key, member.identity)) * (1 + member.load))
+        if score > best_score:
+            best, best_score = member.identity, score
+    return best
+
+
+def _hash(key: str, identity: str) -> float:
+    """Return a number between 0 and 1, both excluded."""
+    digest = blake2b(f"{key}|{identity}".encode(), digest_size=6).digest()
+    return (int.from_bytes(digest, "big") + 0.5) / 2**48
+
+
+def is_identity(text: str) -> bool:
+    """Whether ``text`` names one process."""
+    try:
+        WorkerId.parse(text)
+    except BadFrame:
+        return False
+    return True

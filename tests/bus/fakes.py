@@ -1,0 +1,164 @@
+"""What the bus' tests share: a list that can be waited for, items, and two rigs."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from tbtwist.boundaries import LaneEvents
+from tbtwist.broker.routing import RoutingTable
+from tbtwist.broker.service import BrokerService
+from tbtwist.bus.config import BusConfig
+from tbtwist.bus.core import BusCore
+from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.memory import MemoryBus, MemoryHub
+from tbtwist.bus.zeromq import ZmqBus
+from tbtwist.events import Event, Item
+from tbtwist.identity import WorkerId
+
+T = TypeVar("T")
+
+FAST = BusConfig(
+    heartbeat_s=0.1,
+    dead_after_s=0.6,
+    resend_after_s=2.0,
+    retry_after_s=0.05,
+    echo_every_s=0.02,
+)
+"""The bus' times, short enough for tests."""
+
+
+def item(text: str, conn_id: str = "", kind: str = "ws.message") -> Item:
+    """Return an item whose body is ``text``."""
+    payload = {"conn_id": conn_id} if conn_id else {}
+    return Item(Event(type=kind, payload=payload), text.encode())
+
+
+@attrs.define(eq=False)
+class Seen(Generic[T]):
+    """What happened, in order; ``until`` waits for it without polling."""
+
+    things: list[T] = attrs.Factory(list)
+    _waiting: list[tuple[Callable[[list[T]], bool], Deferred[None]]] = attrs.Factory(
+        list
+    )
+
+    def __call__(self, thing: T) -> None:
+        """Note that something happened."""
+        self.things.append(thing)
+        for entry in tuple(self._waiting):
+            reached, waiter = entry
+            if reached(self.things):
+                self._waiting.remove(entry)
+                waiter.callback(None)
+
+    def until(self, reached: Callable[[list[T]], bool]) -> Deferred[None]:
+        """Fire when ``reached`` says so."""
+        waiter: Deferred[None] = Deferred()
+        if reached(self.things):
+            waiter.callback(None)
+        else:
+            self._waiting.append((reached, waiter))
+        return waiter
+
+    def count(self, number: int) -> Deferred[None]:
+        """Fire when ``number`` things happened."""
+        return self.until(lambda things: len(things) >= number)
+
+
+@attrs.define(eq=False)
+class Client:
+    """A connection's end of a lane: its replies, and the room it was told of."""
+
+    replies: Seen[str] = attrs.Factory(Seen)
+    rooms: Seen[None] = attrs.Factory(Seen)
+
+    def events(self) -> LaneEvents:
+        """Return what the lane tells."""
+        return LaneEvents(self._replied, lambda: self.rooms(None))
+
+    def _replied(self, items: Sequence[Item]) -> None:
+        for one in items:
+            self.replies(one.body.decode())
+
+
+def kill(bus: BusCore) -> None:
+    """End a bus as kill -9 would: no goodbye."""
+    bus._shut()
+
+
+class Rig(Protocol):
+    """An engine with a broker that can be restarted."""
+
+    def start(self) -> None:
+        """Start the broker."""
+
+    def stop_broker(self) -> None:
+        """Stop it, and lose all it knows."""
+
+    def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
+        """Return a worker's bus."""
+
+
+class MemoryRig:
+    """The memory engine on a reactor or a Clock."""
+
+    def __init__(self, case: TestCase, clock: Any) -> None:
+        self._clock = clock
+        self._hub: MemoryHub | None = None
+
+    def _router(self) -> RoutingTable:
+        return RoutingTable(secrets.token_hex(4), FAST, self._clock.seconds())
+
+    def start(self) -> None:
+        if self._hub is None:
+            self._hub = MemoryHub(self._router(), self._clock, tick_s=0.025)
+
+    def stop_broker(self) -> None:
+        assert self._hub is not None
+        self._hub.restart(self._router())
+
+    def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
+        assert self._hub is not None
+        return MemoryBus(self._hub, identity, config)
+
+
+class ZmqRig:
+    """ZeroMQ on UNIX sockets in a directory of its own."""
+
+    def __init__(self, case: TestCase, clock: Any) -> None:
+        self._clock = clock
+        self._dir = Path(tempfile.mkdtemp(prefix="tbt"))
+        case.addCleanup(shutil.rmtree, self._dir)
+        self._service: BrokerService | None = None
+        case.addCleanup(self.stop_broker)
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return Endpoints.inside(self._dir)
+
+    def start(self) -> None:
+        self._service = BrokerService(
+            reactor=self._clock,
+            endpoints=self.endpoints,
+            config=FAST,
+            data_dir=self._dir,
+            random=secrets.token_bytes,
+        )
+        self._service.startService()
+
+    def stop_broker(self) -> None:
+        service, self._service = self._service, None
+        if service is not None:
+            service.stopService()
+
+    def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
+        return ZmqBus(self._clock, identity, self.endpoints, config)
