@@ -14,6 +14,7 @@ import os
 from typing import Any
 
 from tbtwist import Result, export, get_app
+from tbtwist.errors import CallTimeout, Unroutable
 
 app = get_app()
 known: dict[str, str] = {}
@@ -37,7 +38,11 @@ async def ask(worker: str = "http") -> Result:
 
     Nobody there is an `Unroutable` at once, no answer in time a `CallTimeout`.
     """
-    return Result.ok(await app.call(worker, "introduce", "hello", timeout_s=2))
+    try:
+        answer = await app.call(worker, "introduce", "hello", timeout_s=2)
+    except (Unroutable, CallTimeout) as error:
+        return Result.default_user_error(str(error), exec_code=404)
+    return Result.ok(answer)
 
 
 @app.on_event("remembered")
