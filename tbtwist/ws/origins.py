@@ -63,7 +63,7 @@ def _parse(origin: str) -> _Origin | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if not host or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+    if not host or parts.path or parts.query or parts.fragment:
         return None
     shown = f"[{host}]" if ":" in host else host
     standard = port is None or port == _DEFAULT_PORTS.get(parts.scheme)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 from tbtwist.ws.admission import Readiness
@@ -45,6 +46,13 @@ class DrainTests(GatewayCase):
 
     def test_none(self) -> None:
         """Without connections there is nothing to wait for."""
+        self.assertIsNone(self.successResultOf(self.gateway.drain(10.0)))
+
+    def test_gone_at_once(self) -> None:
+        """If everyone leaves when told to, the drain takes no time."""
+        for conn_id in (self.join(), self.join()):
+            leave = partial(self.lose, conn_id)
+            self.patch(self.sockets[conn_id], "close", lambda *_, leave=leave: leave())
         self.assertIsNone(self.successResultOf(self.gateway.drain(10.0)))
 
     def test_stubborn(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
-from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
+from tbtwist.config.schema import Settings
 from tbtwist.events import EventType
-from tests.ws.fakes import item, signed
+from tests.ws.fakes import item, settings, signed
 from tests.ws.wire import (
     BINARY,
     CLOSE,
@@ -86,10 +87,10 @@ class OpenTests(WireCase):
     def test_not_understood_by_autobahn(self) -> None:
         """A broken handshake is answered in our envelope."""
         client = self.connect()
-        client.send(request().replace(b"Version: 13", b"Version: 7"))
+        client.send(request().replace(b"Version: 13", b"Version: 8"))
         head, _, body = client.take().partition(b"\r\n\r\n")
         self.assertIn(b"HTTP/1.1 400 Bad Request", head)
-        self.assertIn(b"Sec-WebSocket-Version: 13", head)
+        self.assertIn(b"\r\nSec-WebSocket-Version: 13\r\n", head)
         self.assertEqual(json.loads(body)["error"], "BadRequest")
         self.assertTrue(client.transport.disconnecting)
 
@@ -125,6 +126,24 @@ class OpenTests(WireCase):
         self.clock.pump([1.0] * 5)
         self.assertTrue(events)
         self.assertFalse([event for event in events if token in event])
+
+
+class CrowdTests(WireCase):
+    """More sockets than connections are allowed."""
+
+    def settings(self) -> Settings:
+        """Room for one connection."""
+        return settings(max_connections=1)
+
+    def test_crowd(self) -> None:
+        """Twice the limit is told with 1013, who comes beyond it is refused plainly."""
+        self.open()
+        second, third = self.connect(), self.connect()
+        third.send(request())
+        self.assertIn(b"HTTP/1.1 503 ", third.take())
+        third.lose()
+        second.send(request())
+        self.assertIn(closing(1013, "too many connections"), second.take())
 
 
 class PlainTests(WireCase):
@@ -169,6 +188,20 @@ class PlainTests(WireCase):
             [line.split(b" ")[1] for line in found],
             [b"426", b"404", b"405", b"403", b"400", b"431"],
         )
+
+    def test_quiet(self) -> None:
+        """Health checks every few seconds do not fill the log."""
+        events: list[LogEvent] = []
+
+        @implementer(ILogObserver)
+        def remember(event: LogEvent) -> None:
+            events.append(event)
+
+        globalLogPublisher.addObserver(remember)
+        self.addCleanup(globalLogPublisher.removeObserver, remember)
+        self.answer(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        loud = [event for event in events if event["log_level"] > LogLevel.debug]
+        self.assertEqual(loud, [])
 
     def test_after_the_answer(self) -> None:
         """Whatever follows a refused request is not read."""
