@@ -61,6 +61,7 @@ class _Traits:
     """What a type accepts, as far as text must be read differently for it."""
 
     text: bool
+    number: bool
     null: bool
     truth: bool
     many: bool
@@ -73,6 +74,7 @@ class _Traits:
 
         return cls(
             text=has(shapes.StrType),
+            number=has(shapes.IntType, shapes.FloatType),
             null=has(shapes.NoneType),
             truth=has(shapes.BoolType),
             many=has(*_LISTS),
@@ -99,9 +101,8 @@ class _Conversion:
     def _prepared(self, value: Any) -> Any:
         if isinstance(value, str):
             return value if self.traits.text else self._from_text(value)
-        if self.traits.text and type(value) in (int, float):
-            return str(value)
-        return value
+        wants_text = self.traits.text and not self.traits.number
+        return str(value) if wants_text and type(value) in (int, float) else value
 
     def _from_text(self, text: str) -> Any:
         traits = self.traits
