@@ -114,18 +114,19 @@ class Options(UsageOptions):
         return Path(self.loaded.settings.data_dir)
 
     def _choose_log(self) -> None:
+        """Log to where twistd was told to; a console shows only what matters."""
         from twisted.python.logfile import LogFile
 
-        from tbtwist.observe.logs import observer
+        from tbtwist.observe.logs import observer, worker_log
 
-        stream = sys.stdout
-        if self.twistd["logfile"] and self.twistd["logfile"] != "-":
-            stream = LogFile.fromFullPath(self.twistd["logfile"])
-        elif not self.twistd["nodaemon"]:
-            logs = self.data_dir / "logs"
-            logs.mkdir(mode=0o700, exist_ok=True)
-            stream = LogFile.fromFullPath(str(logs / f"{self.slot}.log"))
         level = "DEBUG" if self["verbose"] else self.loaded.settings.log_level
+        to_stdout = self.twistd["logfile"] in (None, "-") and self.twistd["nodaemon"]
+        if self.twistd["logfile"] not in (None, "-"):
+            stream = LogFile.fromFullPath(self.twistd["logfile"])
+        elif to_stdout and not self["console"]:
+            stream = sys.stdout
+        else:
+            stream = worker_log(self.data_dir / "logs", self.slot)
         Options.chosen_observer = observer(stream, self["log-format"], level)
         if self.twistd["logger"] is None and not self.twistd["syslog"]:
             self.twistd["logger"] = f"{__name__}.chosen_observer"
@@ -183,17 +184,17 @@ def makeService(options: Options) -> IService:
 
     process = _process(options, reactor)
     try:
-        role = roles.BUILDERS[options["role"]](process)
+        role = roles.build(options["role"], process)
     except TbtwistError as error:
         raise SystemExit(str(error)) from error
     return Lifetime(role, process.around)
 
 
 def _process(options: Options, reactor: Any) -> Process:
-    from tbtwist import roles
     from tbtwist.lifetime import Surroundings
+    from tbtwist.roles.process import Process
 
-    return roles.Process(
+    return Process(
         around=Surroundings(
             reactor=reactor,
             notifier=options.notifier,

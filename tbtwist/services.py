@@ -1,16 +1,14 @@
-"""Services that start and stop in order, and owners for what runs beside them."""
+"""Owners for what runs beside its caller, and waiting on a clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twisted.application.service import IService, MultiService
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from typing_extensions import override
 
 _log = Logger()
 
@@ -40,34 +38,6 @@ class Background:
         """Cancel everything that still runs."""
         for running in tuple(self._running):
             running.cancel()
-
-
-class SequentialService(MultiService):
-    """Children start in order and stop one by one in reverse, each in its time.
-
-    `MultiService` stops all children at once; a worker must stop accepting
-    before its bus leaves.
-    """
-
-    def __init__(self, clock: IReactorTime, stop_timeout_s: float) -> None:
-        super().__init__()
-        self._clock = clock
-        self._stop_timeout_s = stop_timeout_s
-
-    @override
-    def stopService(self) -> Deferred[None]:
-        """Stop the children in reverse order; fires when the last has stopped."""
-        self.running = 0
-        return Deferred.fromCoroutine(self._stop_each(tuple(reversed(self.services))))
-
-    async def _stop_each(self, children: Sequence[IService]) -> None:
-        for child in children:
-            stopping: Deferred[Any] = maybeDeferred(child.stopService)
-            _ = stopping.addTimeout(self._stop_timeout_s, self._clock)
-            try:
-                await stopping
-            except Exception as error:  # noqa: BLE001 - the others must stop as well
-                _log.failure("stopping {child}: {error}", child=child, error=error)
 
 
 async def wait(clock: IReactorTime, seconds: float) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.services import Background, SequentialService, wait, wait_until
+from tbtwist.services import Background, wait, wait_until
 
 
 class Trouble(Exception):
@@ -122,65 +121,3 @@ class WaitTests(SynchronousTestCase):
         self.assertNoResult(waiting)
         self.clock.pump([0.02] * 2)
         self.assertFalse(self.successResultOf(waiting))
-
-
-class Child(Service):
-    """A service that writes into a shared log and stops when it is told."""
-
-    def __init__(self, name: str, log: list[str]) -> None:
-        self.setName(name)
-        self._log = log
-        self.stopping: Deferred[None] = Deferred()
-
-    def startService(self) -> None:
-        """Write it down."""
-        super().startService()
-        self._log.append(f"start {self.name}")
-
-    def stopService(self) -> Deferred[None]:
-        """Write it down, and take a while."""
-        super().stopService()
-        self._log.append(f"stop {self.name}")
-        return self.stopping
-
-
-class SequentialTests(SynchronousTestCase):
-    """`SequentialService`."""
-
-    def setUp(self) -> None:
-        """Start a bus and a port, in this order."""
-        self.clock = Clock()
-        self.log: list[str] = []
-        self.service = SequentialService(self.clock, 5.0)
-        self.bus, self.port = (Child(name, self.log) for name in ("bus", "port"))
-        for child in (self.bus, self.port):
-            child.setServiceParent(self.service)
-        self.service.startService()
-
-    def test_order(self) -> None:
-        """The last to start stops first, and the next waits for it."""
-        stopping = self.service.stopService()
-        self.assertEqual(self.log, ["start bus", "start port", "stop port"])
-        self.port.stopping.callback(None)
-        self.assertEqual(self.log[3:], ["stop bus"])
-        self.assertNoResult(stopping)
-        self.bus.stopping.callback(None)
-        self.successResultOf(stopping)
-        self.assertFalse(self.service.running)
-
-    def test_one_hangs(self) -> None:
-        """One that does not stop in its time does not hold up the others."""
-        stopping = self.service.stopService()
-        self.clock.advance(5.0)
-        self.bus.stopping.callback(None)
-        self.successResultOf(stopping)
-        self.assertEqual(self.log[-1], "stop bus")
-        self.assertEqual(len(self.flushLoggedErrors()), 1)
-
-    def test_one_fails(self) -> None:
-        """One that fails to stop is logged, and the others stop."""
-        stopping = self.service.stopService()
-        self.port.stopping.errback(Trouble())
-        self.bus.stopping.callback(None)
-        self.successResultOf(stopping)
-        self.assertEqual(len(self.flushLoggedErrors(Trouble)), 1)

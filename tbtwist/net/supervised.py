@@ -29,7 +29,7 @@ def take_descriptors(environ: MutableMapping[str, str], pid: int) -> dict[str, i
     spawns us cannot know our pid beforehand. One that is there must be ours.
     """
     given = {name: environ.pop(name, "") for name in _VARIABLES}
-    if given["LISTEN_PID"] not in {"", str(pid)} or not given["LISTEN_FDS"].isdigit():
+    if given["LISTEN_PID"] not in {"", str(pid)} or not given["LISTEN_FDS"].isdecimal():
         return {}
     count = int(given["LISTEN_FDS"])
     names = given["LISTEN_FDNAMES"].split(":") if given["LISTEN_FDNAMES"] else []

@@ -111,8 +111,20 @@ def observer(stream: TextIO, log_format: LogFormat, level: str) -> ILogObserver:
     return filtered
 
 
+def worker_log(folder: Path, worker: str) -> Any:
+    """Open the file that keeps what ``worker`` says; it rotates by size."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return LogFile(
+        f"{worker}.log",
+        str(folder),
+        rotateLength=_MAX_FILE_BYTES,
+        defaultMode=0o600,
+        maxRotatedFiles=_KEPT_FILES,
+    )
+
+
 class WorkerLogs:
-    """The files that keep what the workers say, one a worker, rotated by size."""
+    """The files that keep what the workers say, one a worker."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -121,14 +133,7 @@ class WorkerLogs:
     def write(self, worker: str, line: str) -> None:
         """Append one line of ``worker``."""
         if worker not in self._files:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._files[worker] = LogFile(
-                f"{worker}.log",
-                str(self._folder),
-                rotateLength=_MAX_FILE_BYTES,
-                defaultMode=0o600,
-                maxRotatedFiles=_KEPT_FILES,
-            )
+            self._files[worker] = worker_log(self._folder, worker)
         self._files[worker].write(line + "\n")
         self._files[worker].flush()
 

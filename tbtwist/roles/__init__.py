@@ -1,25 +1,29 @@
 """The roles: settings and a reactor in, something that `Lifetime` can run out.
 
-The only place that knows concrete classes of more than one feature.
+The only place that knows concrete classes of more than one feature. A process
+imports only what its own role needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from tbtwist.lifetime import Role
-from tbtwist.roles.broker import BrokerRole
-from tbtwist.roles.everything import EverythingRole
-from tbtwist.roles.http import HttpRole
-from tbtwist.roles.manager import ManagerRole
-from tbtwist.roles.process import Process as Process
-from tbtwist.roles.ws import WsRole
+if TYPE_CHECKING:
+    from tbtwist.lifetime import Role
+    from tbtwist.roles.process import Process
 
-BUILDERS: Final[Mapping[str, Callable[[Process], Role]]] = {
-    "http": HttpRole.on_zeromq,
-    "ws": WsRole.on_zeromq,
-    "broker": BrokerRole,
-    "manager": ManagerRole,
-    "all": EverythingRole,
+_WHERE: Final = {
+    "http": ("tbtwist.roles.http", "on_zeromq"),
+    "ws": ("tbtwist.roles.ws", "on_zeromq"),
+    "broker": ("tbtwist.roles.broker", "BrokerRole"),
+    "manager": ("tbtwist.roles.manager", "ManagerRole"),
+    "all": ("tbtwist.roles.everything", "EverythingRole"),
 }
+
+
+def build(name: str, process: Process) -> Role:
+    """Return the role called ``name`` for ``process``."""
+    module, builder = _WHERE[name]
+    role: Role = getattr(import_module(module), builder)(process)
+    return role

@@ -48,14 +48,10 @@ class HttpRole:
         self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
         self._health.bus_connected = False
         self._app = get_app()
+        self._app.name = process.identity.slot
         self._runner = ReactorRunner(process.reactor)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
         self.drain_timeout_s = self._config.drain_timeout_s
-
-    @classmethod
-    def on_zeromq(cls, process: Process) -> HttpRole:
-        """Return the role on a bus between processes."""
-        return cls(process, zeromq_bus(process))
 
     @property
     def place(self) -> str:
@@ -169,3 +165,8 @@ class HttpRole:
     def figures(self) -> Mapping[str, int]:
         """Return how many requests were served."""
         return {"REQUESTS_TOTAL": self._health.requests_total}
+
+
+def on_zeromq(process: Process) -> HttpRole:
+    """Return the role on a bus between processes."""
+    return HttpRole(process, zeromq_bus(process))

@@ -12,7 +12,6 @@ from twisted.logger import Logger
 from tbtwist.boundaries import EventBus
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
-from tbtwist.bus.zeromq import ZmqBus
 from tbtwist.lifetime import Life
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
@@ -23,8 +22,10 @@ _PATIENCE_S = 2.0
 _FENCED = "The broker had given this worker up for dead; a new one must take its place."
 
 
-def zeromq_bus(process: Process) -> ZmqBus:
+def zeromq_bus(process: Process) -> EventBus:
     """Return the bus between processes, for this one."""
+    from tbtwist.bus.zeromq import ZmqBus  # noqa: PLC0415 - not with the memory bus
+
     return ZmqBus(
         process.reactor,
         process.identity,

@@ -19,6 +19,9 @@ from tbtwist.services import Background
 from tbtwist.ws.gateway import Gateway
 from tbtwist.ws.protocol import make_factory
 
+_GOODBYE_S = 1.0
+"""How long clients have to take our last frame."""
+
 
 class WsRole:
     """WebSocket connections on one side, the bus on the other."""
@@ -31,11 +34,6 @@ class WsRole:
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
         self.drain_timeout_s = self._config.drain_timeout_s
-
-    @classmethod
-    def on_zeromq(cls, process: Process) -> WsRole:
-        """Return the role on a bus between processes."""
-        return cls(process, zeromq_bus(process))
 
     @property
     def place(self) -> str:
@@ -84,7 +82,7 @@ class WsRole:
     async def stop(self) -> None:
         """Close what is left."""
         self._background.cancel_all()
-        await self._gateway.shut_down(0)
+        await self._gateway.shut_down(_GOODBYE_S)
         await self._bus.close()
         if self._listener is not None:
             self._listener.close()
@@ -92,3 +90,8 @@ class WsRole:
     def figures(self) -> Mapping[str, int]:
         """Return how many connections there are."""
         return {"CONNECTIONS": self._gateway.connections}
+
+
+def on_zeromq(process: Process) -> WsRole:
+    """Return the role on a bus between processes."""
+    return WsRole(process, zeromq_bus(process))

@@ -35,13 +35,15 @@ _LONGEST_DETAIL: Final = 300
 class Workshop:
     """What all slots of a manager share.
 
-    ``inherited`` are the descriptors that every child gets beside its listener.
+    ``inherited`` are the descriptors that every child gets beside its listener;
+    ``addresses`` says where all workers listen, for their environment.
     """
 
     world: World
     runtime_dir: Path
     generations: Generations
     inherited: tuple[tuple[str, int], ...]
+    addresses: Callable[[], Mapping[str, str]]
     changed: Callable[[Slot], None]
     said: Callable[[str, str], None]
 
@@ -143,7 +145,7 @@ class Slot:
         name = f"{NOTIFY_PREFIX}{self.spec.id}.{self.generation}"
         return Launch(
             command=self._shop.world.command(self.spec),
-            environ=self._shop.world.environ,
+            environ={**self._shop.world.environ, **self._shop.addresses()},
             notify_path=self._shop.runtime_dir / name,
             generation=self.generation,
             descriptors=(*own, *self._shop.inherited),

@@ -108,10 +108,20 @@ class Supervisor(Service):
             runtime_dir=sockets,
             generations=Generations.load(self._data_dir),
             inherited=((LIFELINE, self._lifeline.child_end),),
+            addresses=self._addresses,
             changed=self._changed,
             said=self._said,
         )
         return self._shop
+
+    def _addresses(self) -> dict[str, str]:
+        """Return the real ports, as in ``TB_HTTP_PORTS=8000,8001``."""
+        return {
+            f"TB_{role.upper()}_PORTS": ",".join(
+                str(slot.port) for slot in self._slots if slot.spec.role == role
+            )
+            for role in ("http", "ws")
+        }
 
     def _policy(self, drain_timeout_s: float) -> Policy:
         return Policy.from_settings(
