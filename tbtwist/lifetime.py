@@ -29,6 +29,7 @@ from tbtwist.services import Background
 
 _log = Logger()
 _HEARTBEAT_S = 1.0
+_STOP_TIMEOUT_S = 10.0
 
 
 class Life(Protocol):
@@ -152,7 +153,18 @@ class Lifetime(Service):
         signal.signal(signal.SIGINT, signal.SIG_IGN if supervised else self._signalled)
 
     def _signalled(self, number: int, _frame: object) -> None:
-        self._around.reactor.callFromThread(self.end, signal.Signals(number).name)
+        self._around.reactor.callFromThread(self._obey, signal.Signals(number).name)
+
+    def _obey(self, name: str) -> None:
+        """The first signal drains, a second one hurries, a third leaves at once."""
+        self._signals += 1
+        if self._signals == 1 or self._ending is None:
+            self.end(name)
+        elif self._signals == 2:
+            _log.info("hurrying: {name}", name=name)
+            self._ending.cancel()
+        else:
+            os._exit(1)
 
     def _manager_gone(self) -> None:
         self.end("the manager is gone")
@@ -179,18 +191,13 @@ class Lifetime(Service):
         self._around.notifier.tell(WATCHDOG=1, **counted)
 
     def end(self, reason: str) -> None:
-        """Drain and exit 0; asked a second time hurry, a third time leave at once."""
-        self._signals += 1
-        if self._signals == 1:
-            _log.info("draining: {reason}", reason=reason)
-            self._around.notifier.tell(STOPPING=1, STATUS="draining")
-            self._ending = Deferred.fromCoroutine(self._drain())
-            self._background.own("draining", self._ending)
-        elif self._signals == 2 and self._ending is not None:
-            _log.info("hurrying: {reason}", reason=reason)
-            self._ending.cancel()
-        else:
-            os._exit(1)
+        """Drain and exit 0; asked again it makes no difference."""
+        if self._ending is not None:
+            return
+        _log.info("draining: {reason}", reason=reason)
+        self._around.notifier.tell(STOPPING=1, STATUS="draining")
+        self._ending = Deferred.fromCoroutine(self._drain())
+        self._background.own("draining", self._ending)
 
     async def _drain(self) -> None:
         draining = Deferred.fromCoroutine(self._role.drain())
@@ -217,7 +224,12 @@ class Lifetime(Service):
             self._heartbeat.stop()
         if self._lifeline is not None:
             self._lifeline.close()
-        return Deferred.fromCoroutine(self._role.stop())
+        stopping = Deferred.fromCoroutine(self._role.stop())
+        _ = stopping.addTimeout(_STOP_TIMEOUT_S, self._around.reactor)
+        self._background.own("stopping", stopping)
+        over: Deferred[None] = Deferred()
+        _ = stopping.addBoth(lambda _: over.callback(None))
+        return over
 
 
 def _exit_with_failure(sentence: str) -> None:

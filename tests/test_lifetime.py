@@ -67,6 +67,7 @@ class FakeRole:
         self.events: list[str] = []
         self.started: Deferred[None] = Deferred()
         self.drained: Deferred[None] = Deferred()
+        self.stopped: Deferred[None] | None = None
         self.bind_error: Exception | None = None
 
     def bind(self) -> None:
@@ -86,8 +87,10 @@ class FakeRole:
         await self.drained
 
     async def stop(self) -> None:
-        """Record it."""
+        """Record it, and wait for the test if it wants that."""
         self.events.append("stop")
+        if self.stopped is not None:
+            await self.stopped
 
     def figures(self) -> Mapping[str, int]:
         """Return a figure."""
@@ -188,12 +191,31 @@ class LifetimeTests(SynchronousTestCase):
     def test_second_signal_hurries(self) -> None:
         """The second signal stops at once, the third leaves without a word."""
         self.run_life()
-        self.life.end("SIGTERM")
-        self.life.end("SIGTERM")
+        terminate = self.handlers[signal.SIGTERM]
+        terminate(signal.SIGTERM, None)
+        self.assertEqual(0, self.reactor.stopped)
+        terminate(signal.SIGTERM, None)
         self.assertEqual(1, self.reactor.stopped)
         self.assertEqual([], self.left)
-        self.life.end("SIGTERM")
+        terminate(signal.SIGTERM, None)
         self.assertEqual([1], self.left)
+
+    def test_ended_by_itself_during_a_drain(self) -> None:
+        """A role that wants to end while it drains hurries nothing."""
+        self.run_life()
+        self.life.end("everything has stopped")
+        self.life.end("everything has stopped")
+        self.assertEqual(0, self.reactor.stopped)
+        self.assertEqual(1, self.role.events.count("drain"))
+
+    def test_stuck_stop_has_a_deadline(self) -> None:
+        """A role that cannot stop does not keep the process for ever."""
+        self.role.stopped = Deferred()
+        stopping = self.life.stopService()
+        self.assertNoResult(stopping)
+        self.reactor.advance(10.1)
+        self.successResultOf(stopping)
+        self.assertEqual(1, len(self.flushLoggedErrors()))
 
     def test_sigint_belongs_to_the_manager(self) -> None:
         """Under a manager a Ctrl-C is ignored; the manager orders the shutdown."""

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from tbtwist.auth.secrets import load_secrets
 from tbtwist.control import path_for
 from tbtwist.control.server import ControlServer
+from tbtwist.errors import TbtwistError
 from tbtwist.lifetime import Life
 from tbtwist.observe.logs import WorkerLogs
 from tbtwist.roles.console import Console
@@ -33,7 +33,7 @@ class ManagerRole:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._background = Background()
-        self._draining = False
+        self._ended = False
         manager = process.settings.manager
         self._logs = WorkerLogs(process.data_dir / "logs")
         self._console = Console(process.console, self._logs, verbose=process.verbose)
@@ -90,24 +90,25 @@ class ManagerRole:
 
     async def _until_ended(self, life: Life) -> None:
         """Leave when somebody stopped everything over the control socket."""
-        await self._supervisor.when_ended()
-        if not self._draining:
-            life.end("asked to stop")
+        try:
+            await self._supervisor.when_ended()
+        except TbtwistError:
+            return  # `start` fails with it
+        self._ended = True
+        life.end("everything has stopped")
 
     async def drain(self) -> None:
-        """Stop the workers in order."""
-        self._draining = True
-        self._console.say("Stopping …")
-        try:
+        """Stop the workers in order; hurried, `stop` kills them."""
+        if not self._ended:
+            self._console.say("Stopping …")
             await self._supervisor.stop(self._stop_timeout_s)
-        except CancelledError:
-            await self._supervisor.stop(0)
 
     async def stop(self) -> None:
-        """Close the control socket once everything has stopped."""
-        self._background.cancel_all()
+        """Kill what is left, and close the control socket."""
         await self._supervisor.stop(0)
+        self._background.cancel_all()
         await self._control.stopService()
+        self._console.say("Stopped.")
         self._logs.close()
 
     def figures(self) -> Mapping[str, int]:
