@@ -139,6 +139,11 @@ class ScalarTests(SynchronousTestCase):
         with self.assertRaises(BadArgument):
             convert(limited, "1")
 
+    def test_described(self) -> None:
+        """A description in the annotation changes nothing."""
+        described = Annotated[int, msgspec.Meta(title="how many")]
+        self.assertEqual(convert(described, "2"), 2)
+
     def test_either(self) -> None:
         """Where text is allowed too, text stays text."""
         self.assertEqual(convert(int | str, "5"), "5")

@@ -85,6 +85,19 @@ class ExportTests(SynchronousTestCase):
             "Shop/buy is defined twice: in a.py:3 and in b.py:3.",
         )
 
+    def test_objects(self) -> None:
+        """An object that can be called is known by its module."""
+
+        class Buy:
+            def __call__(self) -> None:
+                """Do nothing."""
+
+        self.app.tb("buy", "Shop")(Buy())
+        self.app.tb("buy", "Shop")(Buy())
+        with self.assertRaises(DefinedTwice) as caught:
+            self.app.tb("buy", "Shop")(from_file("b.py", "def f(): pass"))
+        self.assertEqual(caught.exception.first, __name__)
+
     def test_reload(self) -> None:
         """The same file again replaces what it registered before."""
         self.app.tb("buy", "Shop")(from_file("a.py", "def f(): return 1"))

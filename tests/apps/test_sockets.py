@@ -717,6 +717,24 @@ class ReactorTests(TestCase):
             await handling
         await cancelled
 
+    async def test_cancelled_call(self) -> None:
+        """So is a function that was called over the WebSocket."""
+        started: Deferred[None] = Deferred()
+
+        async def func() -> None:
+            reactor.callFromThread(started.callback, None)
+            await asyncio.Event().wait()
+
+        self.app.tb("func", "Mod")(func)
+        body = b'{"type":"call","module":"Mod","function":"func"}'
+        handling = Deferred.fromCoroutine(
+            self.host.handle(delivery("ws.message", body))
+        )
+        await started
+        handling.cancel()
+        with self.assertRaises(CancelledError):
+            await handling
+
     async def test_closed_while_telling(self) -> None:
         """A host that is closed tells no further connection's end."""
         started: Deferred[None] = Deferred()
