@@ -24,19 +24,23 @@ from tbtwist.auth.signing import Signer
 from tbtwist.config.loading import load
 from tbtwist.config.schema import Settings
 from tbtwist.http.application import WsgiApplication
-from tbtwist.http.bridges import loop_bridge
+from tbtwist.http.bridges import Bridge, loop_bridge
 
 _SLACK_S = 5.0
 """How much longer a WSGI thread waits than the core's own deadline."""
 
 
 def standalone(
-    settings: Settings, *, app: App | None = None, cwd: Path | None = None
+    settings: Settings,
+    *,
+    app: App | None = None,
+    cwd: Path | None = None,
+    bridge: Bridge | None = None,
 ) -> WsgiApplication:
     """Return a WSGI callable that needs no worker around it, and no bus.
 
     The modules of ``toolbox.modules`` are imported, relative to ``cwd``. Coroutines
-    run on one background loop.
+    run on one background loop, unless ``bridge`` says otherwise.
 
     Raises:
         ModuleFailed: a module cannot be imported.
@@ -58,8 +62,8 @@ def standalone(
         now=time.time,  # noqa: TID251 - this is the edge
         health=Health(worker_id="wsgi", pid=os.getpid(), ready=True),
     )
-    bridge = loop_bridge(config.timeout + _SLACK_S)
-    return WsgiApplication(dispatcher, bridge)
+    way = loop_bridge(config.timeout + _SLACK_S) if bridge is None else bridge
+    return WsgiApplication(dispatcher, way)
 
 
 def from_environ(environ: Mapping[str, str] | None = None) -> WsgiApplication:
