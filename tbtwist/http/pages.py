@@ -8,7 +8,8 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from typing_extensions import override
 
-from tbtwist.api.response import reason_phrase
+from tbtwist.api.failures import RETRY_AFTER_S, envelope
+from tbtwist.api.response import Headers, reason_phrase
 
 _PAGE: Final = (
     "<!doctype html>\n<html lang=en><meta charset=utf-8>"
@@ -17,25 +18,22 @@ _PAGE: Final = (
 
 
 class Page(Resource):
-    """A small HTML page with a status. It never shows anything of a request."""
+    """An answer that is always the same. It never shows anything of a request."""
 
-    def __init__(
-        self, status: int, text: str, headers: dict[str, str] | None = None
-    ) -> None:
+    isLeaf = 1
+
+    def __init__(self, status: int, body: bytes, headers: Headers) -> None:
         super().__init__()
         self._status = status
-        self._headers = headers or {}
-        reason = reason_phrase(status)
-        page = _PAGE.format(status=status, reason=reason, text=text)
-        self._body = page.encode()
+        self._body = body
+        self._headers = headers
 
     @override
     def render(self, request: Any) -> bytes:
         """Write the page, whatever the method; Twisted drops the body for HEAD."""
         request.setResponseCode(self._status, reason_phrase(self._status).encode())
-        request.setHeader(b"content-type", b"text/html; charset=utf-8")
-        for name, value in self._headers.items():
-            request.setHeader(name.encode(), value.encode())
+        for name, value in self._headers:
+            request.setHeader(name.lower(), value)
         return self._body
 
     @override
@@ -44,7 +42,20 @@ class Page(Resource):
         return self
 
 
-NOT_FOUND: Final = Page(404, "There is nothing at this address.")
-NOT_ALLOWED: Final = Page(405, "This address can only be read.", {"allow": "GET, HEAD"})
-BUSY: Final = Page(503, "Too many requests at once.", {"retry-after": "1"})
-FAILED: Final = Page(500, "The server could not answer this request.")
+def _html(status: int, text: str, *headers: tuple[str, str]) -> Page:
+    reason = reason_phrase(status)
+    page = _PAGE.format(status=status, reason=reason, text=text)
+    kind = ("Content-Type", "text/html; charset=utf-8")
+    return Page(status, page.encode(), (kind, *headers))
+
+
+NOT_FOUND: Final = _html(404, "There is nothing at this address.")
+NOT_ALLOWED: Final = _html(
+    405, "This address can only be read.", ("Allow", "GET, HEAD")
+)
+FAILED: Final = _html(500, "The server could not answer this request.")
+BUSY: Final = Page(
+    503,
+    envelope(503, "Too many requests at once"),
+    (("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER_S))),
+)

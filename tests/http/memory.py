@@ -16,12 +16,17 @@ from zope.interface import directlyProvides
 
 from tbtwist.api.health import Health
 from tbtwist.apps.registry import App
-from tbtwist.config.schema import Settings
+from tbtwist.config.schema import HttpWorker, Settings
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import reactor_bridge
 from tbtwist.http.site import TbtwistSite, make_site
 from tests.api.core import OPEN, make_dispatcher
 from tests.api.sample import sample_app
+
+
+def limited(**config: Any) -> Settings:
+    """Return settings with another http worker."""
+    return Settings(toolbox=OPEN.toolbox, http_worker=HttpWorker(**config))
 
 
 class InlineReactor(Clock):
