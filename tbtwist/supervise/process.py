@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from tbtwist.net.supervised import FIRST_DESCRIPTOR, parse_notification
+from tbtwist.supervise.reaping import ExitWatch, OpenPidfd
 
 _log = Logger()
 
@@ -158,8 +159,16 @@ class Child(ProcessProtocol):
 
     transport: IProcessTransport | None
 
-    def __init__(self, reactor: Any, launch: Launch, events: ChildEvents) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        launch: Launch,
+        events: ChildEvents,
+        open_pidfd: OpenPidfd,
+    ) -> None:
         self._reactor = reactor
+        self._open_pidfd = open_pidfd
+        self._watch: ExitWatch | None = None
         self._launch = launch
         self._events = events
         self._notify_port: IListeningPort | None = None
@@ -206,9 +215,12 @@ class Child(ProcessProtocol):
 
     @override
     def connectionMade(self) -> None:
-        """The child reads nothing."""
-        if self.transport is not None:
+        """The child reads nothing; its end must not be missed."""
+        if self.transport is not None and self.transport.pid is not None:
             self.transport.closeStdin()
+            self._watch = ExitWatch.begin(
+                self._reactor, self.transport.pid, self._open_pidfd
+            )
 
     @override
     def childDataReceived(self, childFD: int, data: bytes) -> None:
@@ -242,6 +254,8 @@ class Child(ProcessProtocol):
         self.transport = None
         if self._grace is not None and self._grace.active():
             self._grace.cancel()
+        if self._watch is not None:
+            self._watch.close()
         for lines in self._streams.values():
             lines.close()
         last_line = self._last_error or (self._kept[-1] if self._kept else "")

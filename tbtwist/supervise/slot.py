@@ -136,7 +136,8 @@ class Slot:
         except (CannotBind, OSError) as error:
             self.ended(Exit(None, None, str(error)))
             return
-        self._child = Child(self._shop.world.reactor, self._launch(), self)
+        world = self._shop.world
+        self._child = Child(world.reactor, self._launch(), self, world.open_pidfd)
         self._child.start()
 
     def _launch(self) -> Launch:

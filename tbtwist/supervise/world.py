@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -11,6 +12,7 @@ import attrs
 from tbtwist.net.listening import bind_tcp
 from tbtwist.status import WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
+from tbtwist.supervise.reaping import OpenPidfd
 from tbtwist.supervise.usage import Measure
 
 CommandBuilder = Callable[[WorkerSpec], tuple[str, ...]]
@@ -45,6 +47,7 @@ class World:
     command: CommandBuilder
     measure: Measure
     bind: Bind = bind_tcp
+    open_pidfd: OpenPidfd = os.pidfd_open
 
     def jitter(self, delay_s: float) -> float:
         """Return ``delay_s``, a fifth longer or shorter at most."""

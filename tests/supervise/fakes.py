@@ -246,7 +246,13 @@ def fake_world(reactor: FakeReactor, network: FakeNetwork) -> World:
         command=command,
         measure=lambda pid: Usage(memory_bytes=pid * 1024, cpu_percent=1.5),
         bind=network.bind,
+        open_pidfd=no_pidfd,
     )
+
+
+def no_pidfd(pid: int) -> int:
+    """Refuse: these processes do not exist."""
+    raise ProcessLookupError(pid)
 
 
 def patient(**changes: Any) -> Policy:

@@ -21,7 +21,7 @@ from tbtwist.supervise.process import (
     describe_exit,
 )
 from tbtwist.supervise.world import twistd_command
-from tests.supervise.fakes import ChildLog, FakeProcess, FakeReactor
+from tests.supervise.fakes import ChildLog, FakeProcess, FakeReactor, no_pidfd
 
 
 class DescribeExitTests(SynchronousTestCase):
@@ -183,6 +183,7 @@ class ChildTests(SynchronousTestCase):
             self.reactor,
             Launch(("/bin/worker", "http-1"), {}, self.notify_path, 7, (("http", 55),)),
             self.log,
+            no_pidfd,
         )
 
     def started(self) -> FakeProcess:

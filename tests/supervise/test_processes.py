@@ -87,7 +87,7 @@ class ManagerProcess(ProcessProtocol):
 class ProcessesCase(TestCase):
     """Has a data directory and programs that stand in for workers."""
 
-    timeout = 60
+    timeout = 8
 
     def setUp(self) -> None:
         """Write the programs."""
