@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.interfaces import IDelayedCall
 
 from tbtwist.boundaries import LaneEvents
-from tbtwist.bus.codec import Flag, Parcel, Verb
+from tbtwist.bus.codec import Parcel, Verb
 from tbtwist.bus.lane import Budget, Entry, OriginLane
 from tbtwist.bus.table import Change
 from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import Undeliverable
+
+CLOSED: Final = "the bus was closed"
 
 
 class LaneBook:
@@ -23,6 +27,7 @@ class LaneBook:
         self._lanes: dict[str, OriginLane] = {}
         self._epoch = 0
         self._retries: dict[str, IDelayedCall] = {}
+        self._closed = False
 
     @property
     def empty(self) -> bool:
@@ -35,11 +40,10 @@ class LaneBook:
             return
         for lane in tuple(self._lanes.values()):
             if lane.worker in change.gone:
-                lane.rewind(Flag.MOVED)
-                lane.worker = None
+                lane.leave()
                 self._orphaned(lane)
             elif lane.worker in change.appeared:
-                lane.rewind(Flag.REPEATED)
+                lane.repeat()
             self._pump(lane)
 
     def acknowledged(self, worker: str, parcel: Parcel) -> None:
@@ -81,7 +85,7 @@ class LaneBook:
 
     def _again(self, lane: OriginLane) -> None:
         self._around.counters["sent again"] += lane.sent
-        lane.rewind(Flag.REPEATED)
+        lane.repeat()
         self._pump(lane)
 
     def _open(self, key: str, events: LaneEvents | None = None) -> OriginLane:
@@ -94,17 +98,15 @@ class LaneBook:
 
     def _pump(self, lane: OriginLane) -> None:
         """Bind a lane that may change its worker, and send what fits."""
-        around = self._around
-        if not lane.sent:
+        around, table = self._around, self._around.table
+        if lane.window_is_empty:
             self._bind(lane)
-        if (
-            lane.worker is None
-            or not around.table.known
-            or not self._open_to(lane.worker)
-        ):
+        worker = lane.worker
+        if worker is None or worker not in table.members or not table.known:
             return
-        for parcel in lane.take(around.clock.seconds()):
-            around.outbox.put(self.verb, lane.worker, parcel)
+        fresh = self._open_to(worker)
+        for parcel in lane.take(around.clock.seconds(), fresh=fresh):
+            around.outbox.put(self.verb, worker, parcel)
 
     def _release(self, lane: OriginLane) -> None:
         """Unbind a lane whose window is empty."""
@@ -119,12 +121,13 @@ class LaneBook:
 
     def close(self) -> None:
         """Stop; whoever still waits is told."""
+        self._closed = True
         for retry in self._retries.values():
             retry.cancel()
         self._retries.clear()
         lanes, self._lanes = self._lanes, {}
         for lane in lanes.values():
-            self._fail(lane, "the bus was closed")
+            self._fail(lane, CLOSED)
 
     def _fail(self, lane: OriginLane, reason: str) -> None:
         for entry in lane.abandon():
@@ -133,7 +136,7 @@ class LaneBook:
                 entry.done.errback(Undeliverable(target=lane.key, reason=reason))
 
     def _bind(self, lane: OriginLane) -> None:
-        """Give ``lane``, with nothing on its way, the worker that it should have."""
+        """Give ``lane``, whose window is empty, the worker that it should have."""
         raise NotImplementedError
 
     def _open_to(self, worker: str) -> bool:

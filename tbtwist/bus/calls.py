@@ -82,6 +82,8 @@ class Calls:
         return done
 
     def _ask(self, question: Question, payload: object) -> None:
+        if self._closed:
+            raise Unroutable(target=question.target)
         limit = self._around.config.calls
         if len(self._asked) >= limit:
             raise QueueFull(target=question.target, limit=f"{limit} open calls")

@@ -4,7 +4,7 @@ By default UNIX sockets in a runtime directory that only its user may enter. A
 value that the configuration gives is kept as it is. For ``tcp://`` that means,
 for now: without encryption and without authentication, so that every user of
 the machine (or of the network, if the address is a public one) can join the
-bus. `Endpoints.is_private` tells whether that is so.
+bus. Keys (CURVE) will have their place in `Endpoints`, beside the addresses.
 """
 
 from __future__ import annotations
@@ -72,11 +72,6 @@ class Endpoints:
                 for name in ("pub", "sub", "broker", "send")
             )
         )
-
-    @property
-    def is_private(self) -> bool:
-        """Whether only this user's processes can reach all of them."""
-        return all(address.startswith("ipc://") for address in attrs.astuple(self))
 
 
 def runtime_dir(data_dir: Path, environ: Mapping[str, str]) -> Path:

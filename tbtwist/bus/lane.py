@@ -2,8 +2,9 @@
 
 Pure: it takes and returns values, and knows neither sockets nor time of its own.
 Invariants: entries are numbered without gaps; the first ``sent`` of them are on
-their way to ``worker`` and never exceed the window (one item always fits); only
-the first entry can be acknowledged.
+their way to ``worker`` and never exceed the window (one item always fits);
+``worker`` may have handled everything up to ``reached``, and nothing beyond;
+only the first entry can be acknowledged.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Entry:
     number: int
     packed: Packed
     size: int
-    flags: int = 0
-    done: Deferred[None] | None = None
+    done: Deferred[None] | None
+    moved: bool = False
 
 
 @attrs.define(eq=False)
@@ -65,6 +66,7 @@ class OriginLane:
     worker: str | None = None
     entries: deque[Entry] = attrs.Factory(deque)
     sent: int = 0
+    reached: int = 0
     closing: bool = False
     touched: float = 0.0
     _bytes: int = 0
@@ -86,7 +88,7 @@ class OriginLane:
             limit = f"{config.queue_messages} messages or {config.queue_bytes} bytes"
             raise QueueFull(target=self.key, limit=limit)
         self.budget.take(size, self.key)
-        self.entries.append(Entry(self._next, packed, size, 0, done))
+        self.entries.append(Entry(self._next, packed, size, done))
         self._next += 1
         self._bytes += size
         if (
@@ -96,14 +98,25 @@ class OriginLane:
             self._paused = True
         return not self._paused
 
-    def take(self, now: float) -> list[Parcel]:
-        """Return what may be sent now, and count it as sent."""
+    @property
+    def window_is_empty(self) -> bool:
+        """Whether its worker has nothing of this key that is not acknowledged."""
+        return not self.entries or self.entries[0].number > self.reached
+
+    def take(self, now: float, *, fresh: bool) -> list[Parcel]:
+        """Return what may be sent now, and count it as sent.
+
+        Unless ``fresh``, only what its worker may have got already.
+        """
         parcels: list[Parcel] = []
         while self.sent < len(self.entries) and self._fits(self.entries[self.sent]):
             entry = self.entries[self.sent]
+            if not (fresh or entry.number <= self.reached):
+                break
             self.sent += 1
             self._sent_bytes += entry.size
             parcels.append(Parcel(self._stamp(entry), (entry.packed,)))
+            self.reached = max(self.reached, entry.number)
         if parcels:
             self.touched = now
         return parcels
@@ -117,8 +130,10 @@ class OriginLane:
         )
 
     def _stamp(self, entry: Entry) -> Stamp:
+        repeated = Flag.REPEATED if entry.number <= self.reached else 0
+        flags = repeated | (Flag.MOVED if entry.moved else 0)
         floor = self.entries[0].number
-        return Stamp(self.key, self.epoch, entry.number, floor, entry.flags)
+        return Stamp(self.key, self.epoch, entry.number, floor, flags)
 
     def farewell(self) -> Parcel:
         """Return the word to a worker that this key will not come again."""
@@ -126,22 +141,29 @@ class OriginLane:
             Stamp(self.key, self.epoch, self._next, self._next, Flag.FORGET, items=0)
         )
 
-    def rewind(self, flag: int) -> None:
-        """Count nothing as sent any more; what was is marked with ``flag``."""
-        for entry in (self.entries[i] for i in range(self.sent)):
-            entry.flags |= flag
-        self.sent = 0
-        self._sent_bytes = 0
+    def repeat(self) -> None:
+        """Begin again with what is on its way, to the same worker."""
+        self.sent = self._sent_bytes = 0
+
+    def leave(self) -> None:
+        """Its worker is gone: what that may have handled is marked from now on."""
+        for entry in self.entries:
+            if entry.number > self.reached:
+                break
+            entry.moved = True
+        self.worker, self.reached = None, 0
+        self.repeat()
 
     def acknowledge(self, number: int, now: float) -> Entry | None:
         """Let go of the first entry if that is ``number``, and return it."""
-        if not self.sent or self.entries[0].number != number:
+        if self.window_is_empty or self.entries[0].number != number:
             return None
         entry = self.entries.popleft()
-        self.sent -= 1
         self._bytes -= entry.size
-        self._sent_bytes -= entry.size
         self.budget.give(entry.size)
+        if self.sent:
+            self.sent -= 1
+            self._sent_bytes -= entry.size
         self.touched = now
         return entry
 

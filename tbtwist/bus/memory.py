@@ -52,11 +52,6 @@ class MemoryHub:
         if not self._wires:
             self._stop()
 
-    def restart(self, router: Router) -> None:
-        """Go on with another router; what is on its way is lost."""
-        self._router = router
-        self._queue.clear()
-
     def route(self, frames: Sequence[bytes], peer: bytes | None) -> bool:
         """Bring a message to the router; False when the queue is full."""
         return self._enqueue(lambda: self._routed(frames, peer))

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from typing_extensions import override
 
 from tbtwist.boundaries import LaneEvents
-from tbtwist.bus.book import LaneBook
+from tbtwist.bus.book import CLOSED, LaneBook
 from tbtwist.bus.codec import Parcel, Verb, pack, unpack
 from tbtwist.bus.lane import Entry, OriginLane
 from tbtwist.errors import TbtwistError, Undeliverable
@@ -36,6 +36,9 @@ class Forwards(LaneBook):
         """Take an item, and send it if the window allows."""
         if lane.closing:
             raise Undeliverable(target=lane.key, reason="the lane is closed")
+        if self._closed:
+            self._around.counters[f"dropped: {CLOSED}"] += 1
+            return False
         has_room = lane.put(pack(item))
         self._pump(lane)
         return has_room
@@ -117,6 +120,8 @@ class Sends(LaneBook):
 
     def _put(self, item: Item, done: Deferred[None]) -> None:
         key = item.conn_id
+        if self._closed:
+            raise Undeliverable(target=key, reason=CLOSED)
         if conn_owner(key) is None:
             raise Undeliverable(target=key, reason="this is no connection id")
         packed = pack(item)
@@ -147,7 +152,7 @@ class Sends(LaneBook):
 
     @override
     def _open_to(self, worker: str) -> bool:
-        return worker in self._around.table.members
+        return True
 
     @override
     def _orphaned(self, lane: OriginLane) -> None:

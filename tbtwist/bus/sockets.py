@@ -23,7 +23,8 @@ from tbtwist.errors import CannotBind
 _log = Logger()
 
 PER_WAKE_UP: Final = 256
-"""Messages that one socket may take before the others have their turn."""
+PER_WAKE_UP_S: Final = 0.01
+"""So many messages, and so long, before other sockets and timers have their turn."""
 
 _SEND_ONLY: Final = frozenset({zmq.PUB, zmq.PUSH})
 
@@ -64,6 +65,7 @@ class BoundedSocket(ZmqConnection):
         self.socket.set(zmq.RCVHWM, options.hwm_recv)
         if options.mandatory:
             self.socket.set(zmq.ROUTER_MANDATORY, 1)
+            self.socket.set(zmq.ROUTER_HANDOVER, 1)  # a peer that reconnects is heard
 
     def connect(self, address: str) -> None:
         """Connect, now or as soon as somebody is there."""
@@ -86,15 +88,22 @@ class BoundedSocket(ZmqConnection):
         if self._sends_only:
             self.socket.get(zmq.EVENTS)  # takes note, so that the reactor can rest
             return
+        if self._read_some(self._reactor.seconds() + PER_WAKE_UP_S):
+            self._read_soon()
+
+    def _read_some(self, deadline: float) -> bool:
+        """Read until a bound is reached (True) or nothing is left (False)."""
         for _ in range(PER_WAKE_UP):
             if self.factory is None:  # shut down, perhaps by a receiver
-                return
+                return False
             try:
                 message = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return False
             self._give(message)
-        self._read_soon()
+            if self._reactor.seconds() >= deadline:
+                break
+        return True
 
     def _give(self, message: list[bytes]) -> None:
         try:

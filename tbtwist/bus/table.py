@@ -10,11 +10,13 @@ from typing import Final
 import attrs
 
 from tbtwist.bus.codec import Announcement, Member
-from tbtwist.errors import BadFrame
 from tbtwist.identity import WorkerId
 
 HANDLERS: Final = "http"
 """The role that handles what is forwarded."""
+HALVING_LOAD: Final = 100
+"""The load that halves a worker's share of new keys. Loads are up to a second old;
+more weight would send everyone to the same idle worker in turn."""
 
 
 @attrs.frozen
@@ -98,7 +100,8 @@ def highest(key: str, members: Iterable[Member]) -> str | None:
     """
     best, best_score = None, -1.0
     for member in members:
-        score = -1.0 / (math.log(_hash(key, member.identity)) * (1 + member.load))
+        burden = 1 + member.load / HALVING_LOAD
+        score = -1.0 / (math.log(_hash(key, member.identity)) * burden)
         if score > best_score:
             best, best_score = member.identity, score
     return best
@@ -108,12 +111,3 @@ def _hash(key: str, identity: str) -> float:
     """Return a number between 0 and 1, both excluded."""
     digest = blake2b(f"{key}|{identity}".encode(), digest_size=6).digest()
     return (int.from_bytes(digest, "big") + 0.5) / 2**48
-
-
-def is_identity(text: str) -> bool:
-    """Whether ``text`` names one process."""
-    try:
-        WorkerId.parse(text)
-    except BadFrame:
-        return False
-    return True

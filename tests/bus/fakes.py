@@ -29,7 +29,7 @@ T = TypeVar("T")
 FAST = BusConfig(
     heartbeat_s=0.1,
     dead_after_s=0.6,
-    resend_after_s=2.0,
+    resend_after_s=3600.0,
     retry_after_s=0.05,
     echo_every_s=0.02,
 )
@@ -111,7 +111,7 @@ class Rig(Protocol):
 class MemoryRig:
     """The memory engine on a reactor or a Clock."""
 
-    def __init__(self, case: TestCase, clock: Any) -> None:
+    def __init__(self, clock: Any) -> None:
         self._clock = clock
         self._hub: MemoryHub | None = None
 
@@ -124,7 +124,8 @@ class MemoryRig:
 
     def stop_broker(self) -> None:
         assert self._hub is not None
-        self._hub.restart(self._router())
+        self._hub._router = self._router()
+        self._hub._queue.clear()
 
     def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
         assert self._hub is not None

@@ -1,0 +1,97 @@
+"""Where the sockets are."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tbtwist.bus.config import BusConfig
+from tbtwist.bus.endpoints import MAX_PATH_BYTES, Endpoints, runtime_dir
+from tbtwist.config.schema import HttpWorker, Settings, Zmq
+from tbtwist.errors import DataDirUnusable
+
+
+class EndpointTests(SynchronousTestCase):
+    """Short, private, or as configured."""
+
+    def setUp(self) -> None:
+        self.base = Path(tempfile.mkdtemp(prefix="tbt"))
+        self.addCleanup(shutil.rmtree, self.base)
+
+    def test_private_by_default(self) -> None:
+        """Nobody but their user reaches the sockets."""
+        endpoints = Endpoints.for_settings(Settings(data_dir=str(self.base)))
+        self.assertEqual(endpoints.broker, f"ipc://{self.base}/run/broker.sock")
+        self.assertEqual(stat.S_IMODE((self.base / "run").stat().st_mode), 0o700)
+
+    def test_a_loose_directory_is_closed(self) -> None:
+        """A runtime directory that others could enter is closed to them."""
+        (self.base / "run").mkdir(mode=0o755)
+        made = runtime_dir(self.base, {})
+        self.assertEqual(stat.S_IMODE(made.stat().st_mode), 0o700)
+
+    def test_a_long_data_directory(self) -> None:
+        """A long path gets a short one, the same for every process, its own each."""
+        environ = {"XDG_RUNTIME_DIR": str(self.base)}
+        long, other = (self.base / (letter * 120) for letter in "ab")
+        first = runtime_dir(long, environ)
+        self.assertEqual(first.parent, self.base)
+        self.assertLessEqual(len(str(first / "broker.sock")), MAX_PATH_BYTES)
+        self.assertEqual(runtime_dir(long, environ), first)
+        self.assertNotEqual(runtime_dir(other, environ), first)
+
+    def test_without_a_runtime_directory_of_the_system(self) -> None:
+        """Then the temporary directory serves."""
+        made = runtime_dir(self.base / ("c" * 120), {})
+        self.addCleanup(made.rmdir)
+        self.assertEqual(made.parent, Path(tempfile.gettempdir()))
+
+    def test_a_link_is_refused(self) -> None:
+        """A link that somebody put there beforehand is not followed."""
+        (self.base / "elsewhere").mkdir()
+        (self.base / "run").symlink_to(self.base / "elsewhere")
+        self.assertRaises(DataDirUnusable, runtime_dir, self.base, {})
+
+    def test_a_file_in_the_way(self) -> None:
+        """What cannot be a directory is said in words."""
+        (self.base / "run").write_text("")
+        error = self.assertRaises(DataDirUnusable, runtime_dir, self.base, {})
+        self.assertIn(str(self.base), str(error))
+
+    def test_configured_addresses_are_kept(self) -> None:
+        """An existing configuration means what it meant; the rest is ours."""
+        zmq = Zmq(
+            pub_endpoint="tcp://127.0.0.1:5555", sub_endpoint="tcp://127.0.0.1:5556"
+        )
+        endpoints = Endpoints.for_settings(Settings(data_dir=str(self.base), zmq=zmq))
+        self.assertEqual(endpoints.subscribers, "tcp://127.0.0.1:5555")
+        self.assertEqual(endpoints.publishers, "tcp://127.0.0.1:5556")
+        self.assertTrue(endpoints.sends.startswith("ipc://"))
+
+    def test_nothing_is_made_when_all_is_configured(self) -> None:
+        """Then no runtime directory is needed."""
+        zmq = Zmq(
+            pub_endpoint="tcp://a:1",
+            sub_endpoint="tcp://a:2",
+            req_endpoint="tcp://a:3",
+            http_to_ws_endpoint="tcp://a:4",
+        )
+        endpoints = Endpoints.for_settings(Settings(data_dir=str(self.base), zmq=zmq))
+        self.assertEqual(endpoints.sends, "tcp://a:4")
+        self.assertEqual(list(self.base.iterdir()), [])
+
+    def test_bounds_come_from_the_configuration(self) -> None:
+        """Windows, heartbeats and marks are what the file says."""
+        settings = Settings(
+            zmq=Zmq(window_messages=2000, heartbeat_period_s=0.5, hwm_send=7),
+            http_worker=HttpWorker(max_concurrent=3),
+        )
+        config = BusConfig.from_settings(settings)
+        self.assertEqual(config.window_messages, 2000)
+        self.assertGreater(config.queue_messages, config.window_messages)
+        self.assertEqual((config.heartbeat_s, config.hwm_send), (0.5, 7))
+        self.assertEqual(config.concurrency, 3)

@@ -1,0 +1,89 @@
+"""What leaves in one wake-up leaves together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tbtwist.bus.codec import Parcel, Stamp, Verb, decode_route, decode_stamps
+from tbtwist.bus.wire import BATCH_BYTES, BATCH_PARCELS, Outbox, Receiver, batches
+
+
+class RecordingWire:
+    """Notes what is sent, and where."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, list[int]]] = []
+
+    def _note(self, way: str, frames: Sequence[bytes]) -> bool:
+        route = decode_route(frames[0])
+        numbers = [stamp.number for stamp in decode_stamps(route)]
+        self.sent.append((way, route.destination, numbers))
+        return True
+
+    def open(self, received: Receiver, published: Receiver) -> None: ...
+
+    def transmit(self, frames: Sequence[bytes]) -> bool:
+        return self._note("transmit", frames)
+
+    def push(self, frames: Sequence[bytes]) -> bool:
+        return self._note("push", frames)
+
+    def publish(self, frames: Sequence[bytes]) -> bool:
+        return self._note("publish", frames)
+
+    def subscribe(self, topic: bytes) -> None: ...
+
+    def unsubscribe(self, topic: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def parcel(number: int, size: int = 0) -> Parcel:
+    return Parcel(Stamp("k", 1, number), ((b"", b"x" * size),))
+
+
+class OutboxTests(SynchronousTestCase):
+    """Batches a destination."""
+
+    def setUp(self) -> None:
+        self.clock, self.wire = Clock(), RecordingWire()
+        self.outbox = Outbox(self.clock, self.wire, "ws-1.1.aa")
+
+    def test_one_message_a_destination(self) -> None:
+        """Parcels of one wake-up travel together, sends on their own way."""
+        for number in (1, 2, 3):
+            self.outbox.put(Verb.FORWARD, "http-1.1.aa", parcel(number))
+        self.outbox.put(Verb.FORWARD, "http-2.1.bb", parcel(4))
+        self.outbox.put(Verb.SEND, "ws-1.1.aa", parcel(5))
+        self.assertEqual(self.wire.sent, [])
+        self.clock.advance(0)
+        self.assertEqual(
+            self.wire.sent,
+            [
+                ("transmit", "http-1.1.aa", [1, 2, 3]),
+                ("transmit", "http-2.1.bb", [4]),
+                ("push", "ws-1.1.aa", [5]),
+            ],
+        )
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_flush_and_discard(self) -> None:
+        """What must leave now leaves now; what is discarded never leaves."""
+        self.outbox.put(Verb.FORWARD, "http-1.1.aa", parcel(1))
+        self.outbox.flush()
+        self.outbox.flush()
+        self.outbox.put(Verb.FORWARD, "http-1.1.aa", parcel(2))
+        self.outbox.discard()
+        self.clock.advance(1)
+        self.assertEqual(self.wire.sent, [("transmit", "http-1.1.aa", [1])])
+
+    def test_messages_are_bounded(self) -> None:
+        """A message holds so many parcels and bytes, and a large one alone."""
+        many = batches([parcel(n) for n in range(BATCH_PARCELS + 1)])
+        self.assertEqual([len(batch) for batch in many], [BATCH_PARCELS, 1])
+        large = batches([parcel(1), parcel(2, BATCH_BYTES + 1), parcel(3)])
+        self.assertEqual([len(batch) for batch in large], [1, 1, 1])
+        self.assertEqual(batches([]), [])
