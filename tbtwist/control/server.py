@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import struct
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +38,7 @@ from tbtwist.control.messages import (
 )
 from tbtwist.errors import BadFrame, CannotBind, TbtwistError
 from tbtwist.net.runtime import ensure_socket_dir
-from tbtwist.services import Background, wait
+from tbtwist.services import Background
 
 _log = Logger()
 
@@ -45,6 +46,7 @@ _PRIVATE_UMASK: Final = 0o177
 _IDLE_TIMEOUT_S: Final = 30.0
 _FLUSH_TIMEOUT_S: Final = 2.0
 _MAX_CONNECTIONS: Final = 64
+_MAX_REQUESTS: Final = 16
 _PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 PeerUid = Callable[[Any], int]
@@ -96,6 +98,9 @@ class ControlProtocol(Int32StringReceiver, TimeoutMixin):
     factory: ControlFactory
     transport: Any
 
+    def __init__(self) -> None:
+        self._requests: deque[bytes] = deque()
+
     @override
     def connectionMade(self) -> None:
         """Let in who may come in."""
@@ -111,21 +116,25 @@ class ControlProtocol(Int32StringReceiver, TimeoutMixin):
 
     @override
     def stringReceived(self, string: bytes) -> None:
-        """Read no further until this request has been answered."""
+        """Answer it after those before it."""
         self.setTimeout(None)
-        self.pauseProducing()
-        self.factory.background.spawn("answering a request", self._answer(string))
+        self._requests.append(string)
+        if len(self._requests) > _MAX_REQUESTS:
+            self.transport.abortConnection()
+        elif len(self._requests) == 1:
+            self.factory.background.spawn("answering requests", self._answer_all())
 
-    async def _answer(self, body: bytes) -> None:
-        """Answer in a later turn: this one still has ``body`` in its buffer."""
-        await wait(self.factory.clock, 0)
-        reply = await self.factory.control.answer(body)
-        if self in self.factory.clients:
+    async def _answer_all(self) -> None:
+        while self._requests:
+            reply = await self.factory.control.answer(self._requests[0])
+            self._requests.popleft()
             self._send(reply)
+        if self in self.factory.clients:
             self.setTimeout(_IDLE_TIMEOUT_S)
-            self.resumeProducing()
 
     def _send(self, reply: Reply) -> None:
+        if self not in self.factory.clients:
+            return
         try:
             self.sendString(encode(reply))
         except BadFrame as error:

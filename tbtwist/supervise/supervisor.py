@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ from tbtwist.supervise.moments import Conditions, Moment
 from tbtwist.supervise.plan import BROKER_ID, desired
 from tbtwist.supervise.policy import Policy
 from tbtwist.supervise.slot import Slot, Workshop, http_url, iso_utc
-from tbtwist.supervise.world import Hooks, World
+from tbtwist.supervise.world import Hooks, World, tell
 
 _log = Logger()
 
@@ -203,13 +203,13 @@ class Supervisor(Service):
 
     def _changed(self, slot: Slot) -> None:
         _log.info("{worker} is {state}", worker=slot.spec.id, state=slot.state)
-        _tell(self._hooks.changed, slot.status())
+        tell(self._hooks.changed, slot.status())
         if slot.spec.id == BROKER_ID and slot.state in {"backoff", "failed"}:
             self._refuse_unserved()
         self._conditions.check()
 
     def _said(self, worker_id: str, line: str) -> None:
-        _tell(self._hooks.said, worker_id, line)
+        tell(self._hooks.said, worker_id, line)
 
     def _refuse_unserved(self) -> None:
         """Whoever waits for the broker to come up first serves nobody yet."""
@@ -294,10 +294,3 @@ class Supervisor(Service):
             self._lifeline.cut()
         while self._locks:
             self._locks.pop().release()
-
-
-def _tell(hook: Callable[..., None], *facts: object) -> None:
-    try:
-        hook(*facts)
-    except Exception:  # noqa: BLE001 - a broken console must not stop a worker
-        _log.failure("{hook} failed", hook=hook)

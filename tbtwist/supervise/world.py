@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
+from twisted.logger import Logger
 
 from tbtwist.net.listening import bind_tcp
 from tbtwist.status import WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.reaping import OpenPidfd
 from tbtwist.supervise.usage import Measure
+
+_log = Logger()
 
 CommandBuilder = Callable[[WorkerSpec], tuple[str, ...]]
 """Returns the whole command of a worker, its executable first."""
@@ -63,6 +66,14 @@ class Hooks:
 
     changed: Callable[[WorkerStatus], None] = lambda _status: None
     said: Callable[[str, str], None] = lambda _worker_id, _line: None
+
+
+def tell(hook: Callable[..., None], *facts: object) -> None:
+    """Call a hook; a broken console must not stop a worker."""
+    try:
+        hook(*facts)
+    except Exception:  # noqa: BLE001 - whatever it is, it is theirs
+        _log.failure("{hook} failed", hook=hook)
 
 
 def twistd_command(

@@ -1,4 +1,4 @@
-"""Where the UNIX sockets of a data directory are."""
+"""Socket names that fit into an address."""
 
 from __future__ import annotations
 
@@ -18,78 +18,75 @@ from tbtwist.net.runtime import (
     socket_path,
 )
 
-LONG = Path("/srv") / ("a" * 60) / ("b" * 60)
+names = st.text(alphabet="abcdefghijä", min_size=1, max_size=90)
 
 
 class PathTests(SynchronousTestCase):
-    """Names that fit."""
+    """Where sockets are."""
 
-    def test_short(self) -> None:
-        """In a data directory with a short name, everything is inside it."""
-        home = Path("/home/ann/.tbtwist")
-        self.assertEqual(socket_path(home, "control.sock"), home / "control.sock")
-        self.assertEqual(runtime_dir(home), home / "run")
+    def test_short_directory(self) -> None:
+        """Usually the sockets are in the data directory."""
+        data_dir = Path("/var/lib/tb")
+        self.assertEqual(socket_path(data_dir, "c.sock"), data_dir / "c.sock")
+        self.assertEqual(runtime_dir(data_dir), data_dir / "run")
 
-    @given(folder=st.text("abcä/", min_size=1, max_size=200))
-    def test_fits(self, folder: str) -> None:
-        """However long the directory's name is, a socket's name fits."""
-        data_dir = Path("/srv") / folder.strip("/")
-        for path in (
-            socket_path(data_dir, "control.sock"),
-            runtime_dir(data_dir) / ("x" * 39),
-        ):
-            self.assertLessEqual(len(os.fsencode(path)), 107)
+    @given(st.lists(names, min_size=1, max_size=4))
+    def test_always_fits(self, parts: list[str]) -> None:
+        """However long the data directory's name, an address holds the socket's."""
+        data_dir = Path("/", *parts)
+        self.assertLessEqual(
+            len(os.fsencode(socket_path(data_dir, "control.sock"))), 107
+        )
+        self.assertLessEqual(len(os.fsencode(runtime_dir(data_dir))) + 40, 107)
 
-    def test_found_again(self) -> None:
-        """Every process finds the same place, and other directories others."""
-        self.assertEqual(socket_path(LONG, "a"), socket_path(LONG, "a"))
-        self.assertNotEqual(socket_path(LONG, "a"), socket_path(LONG / "c", "a"))
-        self.assertEqual(runtime_dir(LONG), socket_path(LONG, "a").parent)
+    def test_long_directories_differ(self) -> None:
+        """Two long data directories do not share their sockets; one finds its own again."""
+        one, other = Path("/", "x" * 200, "a"), Path("/", "x" * 200, "b")
+        self.assertNotEqual(runtime_dir(one), runtime_dir(other))
+        self.assertEqual(runtime_dir(one), runtime_dir(Path("/", "x" * 200, "a")))
 
 
 class PrivateTests(SynchronousTestCase):
-    """Directories that belong to one user."""
+    """Directories for nobody else."""
 
     def setUp(self) -> None:
-        """Have a place."""
-        self.place = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.place)
-
-    def mode(self, path: Path) -> int:
-        """Return the permissions."""
-        return path.stat().st_mode & 0o777
+        """Have a folder."""
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
 
     def test_made(self) -> None:
-        """A new directory is for its user alone; a second time is fine."""
+        """A directory is made for this user only, and may be there already."""
         for _ in range(2):
-            ensure_private(self.place / "a" / "b")
-            self.assertEqual(self.mode(self.place / "a" / "b"), 0o700)
+            ensure_private(self.folder / "a" / "b")
+        self.assertEqual((self.folder / "a" / "b").stat().st_mode & 0o777, 0o700)
 
-    def test_closed(self) -> None:
-        """One that is open to others is closed to them."""
-        (self.place / "open").mkdir()
-        (self.place / "open").chmod(0o777)
-        ensure_private(self.place / "open")
-        self.assertEqual(self.mode(self.place / "open"), 0o700)
+    def test_closed_to_others(self) -> None:
+        """A directory that others could enter is closed to them."""
+        (self.folder / "open").mkdir(mode=0o755)
+        ensure_private(self.folder / "open")
+        self.assertEqual((self.folder / "open").stat().st_mode & 0o777, 0o700)
 
-    def test_prepared_by_somebody(self) -> None:
-        """A link or a file in its place is refused: it may lead anywhere."""
-        (self.place / "link").symlink_to(self.place)
-        (self.place / "file").write_text("")
-        for name in ("link", "file"):
-            self.assertRaises(DataDirUnusable, ensure_private, self.place / name)
-
-    def test_somebody_elses(self) -> None:
-        """A directory of another user is refused."""
-        self.patch(os, "getuid", lambda: 54321)
-        error = self.assertRaises(DataDirUnusable, ensure_private, self.place)
+    def test_a_trap(self) -> None:
+        """A link that somebody laid in its place is not followed."""
+        (self.folder / "link").symlink_to(self.folder)
+        error = self.assertRaises(DataDirUnusable, ensure_private, self.folder / "link")
         self.assertEqual(error.reason, "it belongs to somebody else")
 
-    def test_only_ours_is_made(self) -> None:
-        """The directory of a short name is made, a data directory is not."""
-        hashed = socket_path(LONG / self.place.name, "control.sock")
-        self.addCleanup(shutil.rmtree, hashed.parent)
-        ensure_socket_dir(hashed)
-        self.assertEqual(self.mode(hashed.parent), 0o700)
-        ensure_socket_dir(self.place / "data" / "control.sock")
-        self.assertFalse((self.place / "data").exists())
+    def test_a_file(self) -> None:
+        """A file in its place is an error with a reason."""
+        (self.folder / "file").touch()
+        error = self.assertRaises(DataDirUnusable, ensure_private, self.folder / "file")
+        self.assertEqual(error.reason, "File exists")
+
+    def test_data_directory_is_left_alone(self) -> None:
+        """The data directory itself is not touched for the sake of a socket."""
+        (self.folder / "data").mkdir(mode=0o750)
+        ensure_socket_dir(self.folder / "data" / "c.sock")
+        self.assertEqual((self.folder / "data").stat().st_mode & 0o777, 0o750)
+
+    def test_short_name(self) -> None:
+        """The directory with the hashed name is made when it is needed."""
+        path = socket_path(self.folder / ("x" * 200), "c.sock")
+        ensure_socket_dir(path)
+        self.addCleanup(path.parent.rmdir)
+        self.assertEqual(path.parent.stat().st_mode & 0o777, 0o700)

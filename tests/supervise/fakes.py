@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -268,10 +267,3 @@ def patient(**changes: Any) -> Policy:
         "jitter": lambda delay_s: delay_s,
     }
     return Policy(**{**values, **changes})
-
-
-def write_script(directory: Path, name: str, text: str) -> Path:
-    """Write a program for an integration test."""
-    path = directory / name
-    path.write_text(text)
-    return path

@@ -87,7 +87,7 @@ class ManagerProcess(ProcessProtocol):
 class ProcessesCase(TestCase):
     """Has a data directory and programs that stand in for workers."""
 
-    timeout = 8
+    timeout = 60
 
     def setUp(self) -> None:
         """Write the programs."""
