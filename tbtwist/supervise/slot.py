@@ -127,7 +127,6 @@ class Slot:
     def spawn(self) -> None:
         """Start the next process of this slot."""
         self._starts += 1
-        self._detail = ""
         self._figures.clear()
         self._started_at = self._shop.world.now()
         try:
@@ -165,6 +164,8 @@ class Slot:
     def entered(self, state: WorkerState) -> None:
         """Keep or close the listener, and tell who wants to know."""
         now = self._shop.world.reactor.seconds()
+        if state in {"starting", "stopped"}:
+            self._detail = ""
         if state == "running":
             self._unserved_since = None
         elif self._unserved_since is None:

@@ -193,11 +193,13 @@ class Console:
 
     def __init__(self) -> None:
         self.states: list[tuple[str, WorkerState]] = []
+        self.details: list[tuple[str, WorkerState, str]] = []
         self.lines: list[tuple[str, str]] = []
 
     def changed(self, status: WorkerStatus) -> None:
         """Keep the state."""
         self.states.append((status.id, status.state))
+        self.details.append((status.id, status.state, status.detail))
 
     def said(self, worker_id: str, line: str) -> None:
         """Keep the line."""

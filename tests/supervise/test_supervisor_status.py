@@ -88,6 +88,15 @@ class StatusTests(SupervisorCase):
         self.reactor.advance(0.3)
         self.assertIsNone(self.worker("http-1").requests_total)
 
+    def test_what_it_said_last(self) -> None:
+        """What the previous process said about itself is not said of the next one."""
+        self.start_all()
+        self.latest("http-1").tell(STATUS="serving")
+        self.latest("http-1").killed()
+        self.reactor.advance(0.3)
+        self.assertIn(("http-1", "starting", ""), self.console.details)
+        self.assertNotIn(("http-1", "starting", "serving"), self.console.details)
+
     def test_before_the_start(self) -> None:
         """Before it is bound there is a manager, and no workers."""
         self.assertEqual(self.supervisor.status().workers, ())
