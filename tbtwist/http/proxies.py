@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import attrs
 
+from tbtwist.errors import ConfigError, ConfigProblem
+
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -19,8 +21,8 @@ class TrustedProxies:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> TrustedProxies:
-        """Read addresses and networks like ``10.0.0.0/8``; ValueError if one is not."""
-        return cls(tuple(ipaddress.ip_network(text, strict=False) for text in texts))
+        """Read addresses and networks like ``10.0.0.0/8``; `ConfigError` if one is not."""
+        return cls(tuple(_network(text) for text in texts))
 
     def trusts(self, peer: str) -> bool:
         """Whether ``peer`` is one of our proxies."""
@@ -47,6 +49,17 @@ class TrustedProxies:
         if self.trusts(peer) and forwarded_proto:
             return forwarded_proto.rpartition(",")[2].strip().lower() == "https"
         return scheme == "https"
+
+
+def _network(text: str) -> _Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        expected = f"expected an address or a network like 10.0.0.0/8, got {text!r}"
+        problem = ConfigProblem(
+            "configuration", "http_worker.trusted_proxies", expected
+        )
+        raise ConfigError((problem,)) from error
 
 
 def _address(text: str) -> _Address | None:

@@ -68,13 +68,20 @@ class HttpRole:
         self._app.timeout_s = self._config.timeout
         self._pool = PoolService(self._app.pool, process.reactor, self.drain_timeout_s)
         load_modules(process.settings.toolbox.modules, self._app, cwd=process.cwd)
-        self._rules = AccessRules.from_settings(process.settings)
-        self._wsgi = WsgiApplication(
-            self._dispatcher(),
-            reactor_bridge(process.reactor, self._config.timeout + _SLACK_S),
+        rules = AccessRules.from_settings(process.settings)
+        self._host = SocketHost(
+            self._app, self._runner, rules, process.settings, process.now
+        )
+        bridge = reactor_bridge(process.reactor, self._config.timeout + _SLACK_S)
+        self._site = make_site(
+            process.reactor,
+            WsgiApplication(self._dispatcher(rules), bridge),
+            self._wsgi_threads,
+            process.settings,
+            self._health,
         )
 
-    def _dispatcher(self) -> Dispatcher:
+    def _dispatcher(self, rules: AccessRules) -> Dispatcher:
         process = self._process
         settings = process.settings
         secrets = load_secrets(
@@ -87,7 +94,7 @@ class HttpRole:
             app=self._app,
             runner=self._runner,
             cookies=cookies,
-            rules=self._rules,
+            rules=rules,
             settings=settings,
             now=process.now,
             health=self._health,
@@ -101,28 +108,11 @@ class HttpRole:
         self._pool.startService()
         self._runner.startService()
         self._wsgi_threads.start()
-        self._host_sockets()
+        self._bus.on_delivery(self._host.handle)
+        self._bus.on_origin_lost(self._host.origin_lost)
         self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
         await join(process, self._bus, self._background, life, self._joined)
-        site = make_site(
-            process.reactor,
-            self._wsgi,
-            self._wsgi_threads,
-            process.settings,
-            self._health,
-        )
-        self._port = serve(process.reactor, self._listener, site)
-
-    def _host_sockets(self) -> None:
-        host = SocketHost(
-            self._app,
-            self._runner,
-            self._rules,
-            self._process.settings,
-            self._process.now,
-        )
-        self._bus.on_delivery(host.handle)
-        self._bus.on_origin_lost(host.origin_lost)
+        self._port = serve(process.reactor, self._listener, self._site)
 
     def _joined(self) -> None:
         self._health.bus_connected = True
@@ -131,6 +121,7 @@ class HttpRole:
     async def drain(self) -> None:
         """Accept nothing new; finish requests, then what came over the bus."""
         self._health.draining = True
+        self._site.close_idle()
         if self._port is not None:
             await accepted_by_now(self._process.reactor, self._port)
         self._bus.announce(ready=False)
@@ -144,6 +135,7 @@ class HttpRole:
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
         self._background.cancel_all()
+        self._host.close()
         self._app.close()
         await self._bus.close()
         await self._runner.stopService()

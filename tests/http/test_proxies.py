@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.errors import ConfigError
 from tbtwist.http.proxies import TrustedProxies
 
 PROXIES = TrustedProxies.parse(["10.0.0.0/8", "127.0.0.1", "fd00::/8"])
@@ -51,7 +52,8 @@ class ClientTests(SynchronousTestCase):
 
     def test_misspelt(self) -> None:
         """A network that is none is an error at the start."""
-        self.assertRaises(ValueError, TrustedProxies.parse, ["10.0.0.0/40"])
+        error = self.assertRaises(ConfigError, TrustedProxies.parse, ["10.0.0.0/40"])
+        self.assertIn("10.0.0.0/40", str(error))
 
 
 class SecureTests(SynchronousTestCase):

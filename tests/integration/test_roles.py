@@ -1,0 +1,230 @@
+"""Each role by hand, as ``twistd -n tbworkers``, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket as sockets
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from tbtwist.services import wait_until
+from tests.integration.sample import FILES, config, get, socket
+from tests.integration.system import (
+    PATIENCE_S,
+    TWISTD,
+    Child,
+    environment,
+    folder,
+    reactor,
+    spawn,
+    threads,
+)
+
+ADDRESS = re.compile(r"serving .*?(?:http|ws)://127\.0\.0\.1:(\d+)")
+
+
+class RoleTests(TestCase):
+    """One process a role, in one folder."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        """Make a folder with the sample application and its configuration."""
+        self.root = folder(self)
+        for name, text in FILES.items():
+            (self.root / name).write_text(text)
+        (self.root / "config.yaml").write_text(config())
+        self.environ = environment(self.root / "d")
+        self.in_thread = threads(self)
+
+    def role(self, role: str, *more: str) -> Child:
+        """Start a role as a person would in a terminal in that folder."""
+        arguments = (*TWISTD, "-n", "tbworkers", f"--role={role}", *more)
+        return spawn(self, arguments, self.environ, cwd=self.root)
+
+    async def says(self, child: Child, words: str) -> None:
+        """Wait until a process says something."""
+        said = await wait_until(
+            reactor,
+            lambda: words in child.output or child.status is not None,
+            PATIENCE_S,
+        )
+        self.assertTrue(said and words in child.output, child.output)
+
+    def port(self, child: Child) -> int:
+        """Return the port that a role says it serves."""
+        found = ADDRESS.search(child.output)
+        assert found is not None, child.output
+        return int(found[1])
+
+    async def ends(self, child: Child, status: int = 0) -> None:
+        """Stop a role with SIGTERM; it ends with ``status`` and no traceback."""
+        child.signal("TERM")
+        self.assertEqual(status, await child.ended, child.output)
+        self.assertNotIn("Traceback", child.output)
+
+    async def test_three_terminals(self) -> None:
+        """Broker, http and ws, started by hand in one folder, are a system."""
+        broker, http, ws = (self.role(r) for r in ("broker", "http", "ws"))
+        for child in (broker, http, ws):
+            await self.says(child, "serving")
+        await self.ready(self.port(http))
+        await self.ready(self.port(ws))
+        port = self.port(ws)
+
+        def drive() -> list[dict[str, Any]]:
+            with socket(port) as talk:
+                first = [talk.hear(), talk.hear()]
+                talk.say(n=5)
+                return [*first, talk.hear()]
+
+        heard = await self.in_thread(drive)
+        self.assertEqual(["connected", "hello", "echo"], [m["type"] for m in heard])
+        self.assertEqual([], sorted(self.root.glob("twistd*")), "stray files")
+        for child in (ws, http, broker):
+            await self.ends(child)
+
+    async def ready(self, port: int) -> None:
+        """Wait until a worker says that it is ready."""
+        while True:
+            status, _, body = await self.in_thread(
+                get, f"http://127.0.0.1:{port}/ready"
+            )
+            if status == 200:
+                return
+            self.assertEqual(503, status, body)
+
+    async def test_without_a_broker(self) -> None:
+        """An http worker without a broker serves, and says that it is not ready."""
+        http = self.role("http")
+        await self.says(http, "serving")
+        port = self.port(http)
+        status, _, _ = await self.in_thread(get, f"http://127.0.0.1:{port}/ready")
+        self.assertEqual(503, status)
+        status, _, body = await self.in_thread(
+            get, f"http://127.0.0.1:{port}/api/Probe/who"
+        )
+        self.assertEqual(200, status, body)
+        await self.says(http, "no broker yet")
+        await self.ends(http)
+
+    async def test_everything_in_one_process(self) -> None:
+        """``--role=all`` serves HTTP and WebSockets from one process."""
+        child = self.role("all")
+        await self.says(child, "serving")
+        http, ws = (
+            int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", child.output)
+        )
+        await self.ready(http)
+
+        def drive() -> list[dict[str, Any]]:
+            _, _, body = get(f"http://127.0.0.1:{http}/api/Probe/who")
+            with socket(ws) as talk:
+                first = [talk.hear(), talk.hear()]
+                talk.say(n=5)
+                return [json.loads(body)["result"]["data"], *first, talk.hear()]
+
+        heard = await self.in_thread(drive)
+        self.assertEqual({child.pid}, {m["pid"] for m in heard if "pid" in m})
+        await self.ends(child)
+
+    async def test_second_of_its_kind(self) -> None:
+        """A second http worker is told to take another id, and then serves too."""
+        first = self.role("http")
+        await self.says(first, "serving")
+        second = self.role("http")
+        self.assertEqual(1, await second.ended)
+        self.assertIn("--worker-id", second.output)
+        self.assertIn(str(first.pid), second.output)
+        third = self.role("http", "--worker-id=http-2")
+        await self.says(third, "serving")
+        await self.ends(first)
+        await self.ends(third)
+
+    async def test_second_broker(self) -> None:
+        """A second broker does not steal the first one's endpoints."""
+        first = self.role("broker")
+        await self.says(first, "serving")
+        second = self.role("broker")
+        self.one_sentence(second, 1, await second.ended, str(first.pid))
+        await self.ends(first)
+
+    def one_sentence(self, child: Child, wanted: int, status: int, word: str) -> None:
+        """Check that a role ended with a status and one clear sentence."""
+        self.assertEqual(wanted, status, child.output)
+        self.assertIn(word, child.output)
+        self.assertNotIn("Traceback", child.output)
+        last = child.output.strip().splitlines()[-1]
+        self.assertIn(word, last)
+
+    async def test_busy_port(self) -> None:
+        """A busy port is one sentence that names the port, and status 1."""
+        with sockets.create_server(("127.0.0.1", 0)) as holder:
+            port = str(holder.getsockname()[1])
+            for role in ("http", "ws"):
+                child = self.role(role, f"--port={port}")
+                self.one_sentence(child, 1, await child.ended, port)
+
+    async def test_broken_configuration(self) -> None:
+        """A mistake in the file is named with its line, and what was meant."""
+        (self.root / "config.yaml").write_text("http_worker:\n  prot: 8000\n")
+        for role in ("http", "ws", "broker", "manager", "all"):
+            child = self.role(role)
+            self.one_sentence(child, 1, await child.ended, "port")
+            self.assertIn("config.yaml:2:3", child.output)
+
+    async def test_missing_configuration(self) -> None:
+        """A file that is not there is named."""
+        child = self.role("http", "--config=nowhere.yaml")
+        self.one_sentence(child, 1, await child.ended, "nowhere.yaml")
+
+    async def test_module_that_raises(self) -> None:
+        """A module that raises at import is named with its line and the reason."""
+        (self.root / "probe.py").write_text("x = 1\nraise ValueError('no luck')\n")
+        child = self.role("http")
+        self.one_sentence(child, 1, await child.ended, "probe.py:2")
+        self.assertIn("ValueError: no luck", child.output)
+
+    async def test_production_without_a_secret(self) -> None:
+        """Production does not start without a secret."""
+        self.environ["TB_ENV"] = "production"
+        for role in ("http", "ws", "manager"):
+            child = self.role(role)
+            self.one_sentence(child, 1, await child.ended, "TB_COOKIE_SECRET")
+
+    async def test_wrong_usage(self) -> None:
+        """A role that does not exist is a usage error."""
+        child = self.role("waiter")
+        self.assertEqual(1, await child.ended)
+        self.assertIn("--role must be one of", child.output)
+
+    async def test_data_directory_is_a_file(self) -> None:
+        """A data directory that cannot be used is named."""
+        self.environ["TB_DATA_DIR"] = str(self.root / "config.yaml")
+        child = self.role("http")
+        self.one_sentence(child, 1, await child.ended, "config.yaml")
+
+    async def test_as_a_daemon(self) -> None:
+        """Without -n a role goes to the background, its log to the data directory."""
+        arguments = (*TWISTD, "tbworkers", "--role=broker")
+        child = spawn(self, arguments, self.environ, cwd=self.root)
+        self.assertEqual(0, await child.ended, child.output)
+        pidfile = self.root / "d" / "run" / "broker.pid"
+        log = self.root / "d" / "logs" / "broker.log"
+        self.assertTrue(await wait_until(reactor, log.exists, PATIENCE_S))
+        pid = int(pidfile.read_text())
+        self.assertTrue(
+            await wait_until(reactor, lambda: "serving" in log.read_text(), PATIENCE_S)
+        )
+        os.kill(pid, signal.SIGTERM)
+        gone = await wait_until(
+            reactor, lambda: not Path(f"/proc/{pid}").exists(), PATIENCE_S
+        )
+        self.assertTrue(gone)
+        self.assertFalse(pidfile.exists())
+        self.assertEqual([], sorted(self.root.glob("twistd*")))
