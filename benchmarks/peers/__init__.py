@@ -1,0 +1,1 @@
+"""Other servers, started as programs beside ours."""
