@@ -119,15 +119,18 @@ class MemoryRig:
         return RoutingTable(secrets.token_hex(4), FAST, self._clock.seconds())
 
     def start(self) -> None:
+        """Start the broker."""
         if self._hub is None:
             self._hub = MemoryHub(self._router(), self._clock, tick_s=0.025)
 
     def stop_broker(self) -> None:
+        """Stop it, and lose all it knows."""
         assert self._hub is not None
         self._hub._router = self._router()
         self._hub._queue.clear()
 
     def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
+        """Return a worker's bus."""
         assert self._hub is not None
         return MemoryBus(self._hub, identity, config)
 
@@ -144,9 +147,11 @@ class ZmqRig:
 
     @property
     def endpoints(self) -> Endpoints:
+        """Where the sockets are."""
         return Endpoints.inside(self._dir)
 
     def start(self) -> None:
+        """Start the broker."""
         self._service = BrokerService(
             reactor=self._clock,
             endpoints=self.endpoints,
@@ -157,9 +162,11 @@ class ZmqRig:
         self._service.startService()
 
     def stop_broker(self) -> None:
+        """Stop it, and lose all it knows."""
         service, self._service = self._service, None
         if service is not None:
             service.stopService()
 
     def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
+        """Return a worker's bus."""
         return ZmqBus(self._clock, identity, self.endpoints, config)

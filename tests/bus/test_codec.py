@@ -49,6 +49,7 @@ stamps = st.builds(
 
 @st.composite
 def parcels(draw: st.DrawFn) -> Parcel:
+    """Return any parcel with its items."""
     inside = tuple(map(codec.pack, draw(st.lists(items, max_size=3))))
     stamp = msgspec.structs.replace(draw(stamps), items=len(inside))
     return Parcel(stamp, inside)
@@ -107,6 +108,7 @@ class GarbageTests(SynchronousTestCase):
     """What cannot be read is a `BadFrame`, whatever it is."""
 
     def quietly(self, call: Any, *args: Any) -> None:
+        """Allow nothing but a `BadFrame`."""
         try:
             call(*args)
         except BadFrame as error:

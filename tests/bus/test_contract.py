@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from twisted.internet import reactor as global_reactor  # noqa: TID251 - real sockets
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tbtwist.boundaries import EventBus, IncomingCall
@@ -46,6 +47,7 @@ class Contract(Base):
         raise NotImplementedError
 
     def setUp(self) -> None:
+        """Start afresh."""
         self.rig = self.make_rig()
         self.rig.start()
         self.handled: Seen[tuple[str, Delivery]] = Seen()
@@ -81,11 +83,15 @@ class Contract(Base):
     async def until(self, reached: Callable[[], bool]) -> None:
         """Wait for something that nobody tells us of."""
         while not reached():
-            turn: Deferred[None] = Deferred()
-            reactor.callLater(0.005, turn.callback, None)
-            await turn
+            await self.moment(0.005)
+
+    def moment(self, seconds: float) -> Deferred[None]:
+        """Fire a moment later."""
+        return deferLater(reactor, seconds)
 
     def answer(self, slot: str) -> Callable[[Delivery], Any]:
+        """Return a handler that notes and answers."""
+
         async def handle(delivery: Delivery) -> Sequence[Item]:
             self.handled((slot, delivery))
             return [item(f"re {delivery.item.body.decode()}")]
@@ -93,6 +99,8 @@ class Contract(Base):
         return handle
 
     def take(self, slot: str) -> Callable[[Item], str | None]:
+        """Return a handler of sends that notes and takes."""
+
         def taken(one: Item) -> str | None:
             self.taken((slot, one))
             return "it is closed" if one.body == b"closed" else None
@@ -182,6 +190,7 @@ class Contract(Base):
     async def rename_ready(
         self, bus: BusCore, *, ready: bool, seen_by: BusCore, count: int
     ) -> None:
+        """Change readiness, and wait until it is seen."""
         bus.announce(ready=ready)
         await self.sees(seen_by, count)
 
@@ -381,6 +390,8 @@ class Contract(Base):
     # --- call
 
     def serve(self, *buses: BusCore) -> None:
+        """Answer some calls."""
+
         async def refuse(_: IncomingCall) -> object:
             raise Undeliverable(target="you", reason="not today")
 
@@ -469,9 +480,11 @@ class Contract(Base):
         got: Seen[tuple[str, str]] = Seen()
         others: Seen[Publication] = Seen()
         for name, bus in (("ws-1", ws1), ("ws-2", ws2)):
-            bus.subscribe(
-                "news", lambda p, name=name: got((name, p.item.body.decode()))
-            )
+
+            def heard(one: Publication, name: str = name) -> None:
+                got((name, one.item.body.decode()))
+
+            bus.subscribe("news", heard)
             bus.subscribe("new", others)
             bus.subscribe("newspaper", others)
         await self.hears(http, ws1, ws2)
@@ -490,12 +503,7 @@ class Contract(Base):
             subscription = bus.subscribe("probe", heard)
             while not heard.things:
                 publisher.publish("probe", item("?"))
-                seen = len(heard.things)
-                turn: Deferred[None] = Deferred()
-                reactor.callLater(0.02, turn.callback, None)
-                await turn
-                if seen:
-                    break
+                await self.moment(0.02)
             subscription.cancel()
             subscription.cancel()
 

@@ -19,6 +19,7 @@ class EndpointTests(SynchronousTestCase):
     """Short, private, or as configured."""
 
     def setUp(self) -> None:
+        """Start afresh."""
         self.base = Path(tempfile.mkdtemp(prefix="tbt"))
         self.addCleanup(shutil.rmtree, self.base)
 

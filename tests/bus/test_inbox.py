@@ -15,6 +15,7 @@ from tbtwist.bus.inbox import Inbox, Record
 def parcel(
     number: int, *, floor: int = 1, flags: int = 0, key: str = "k", epoch: int = 1
 ) -> Parcel:
+    """Return a parcel."""
     return Parcel(Stamp(key, epoch, number, floor, flags), ((b"h", b"b"),))
 
 
@@ -25,6 +26,7 @@ class InboxTests(SynchronousTestCase):
     """Order, repetitions, marks and bounds."""
 
     def setUp(self) -> None:
+        """Start afresh."""
         self.config = BusConfig(kept_bytes=3000, keys=3)
         self.inbox = Inbox(self.config, Counter())
 

@@ -16,10 +16,12 @@ SMALL = BusConfig(
 
 
 def packed(body: bytes = b"") -> Packed:
+    """Return an item as its lane keeps it."""
     return b"h", body
 
 
 def numbers(parcels: list[Parcel]) -> list[int]:
+    """Return the parcels' numbers."""
     return [parcel.stamp.number for parcel in parcels]
 
 
@@ -27,13 +29,16 @@ class LaneTests(SynchronousTestCase):
     """Numbers, windows, acknowledgements."""
 
     def setUp(self) -> None:
+        """Start afresh."""
         self.budget = Budget(100_000)
         self.lane = OriginLane("key", 1, SMALL, self.budget)
 
     def put(self, count: int) -> list[bool]:
+        """Take some items."""
         return [self.lane.put(packed()) for _ in range(count)]
 
     def take(self) -> list[Parcel]:
+        """Return what may be sent now."""
         return self.lane.take(0, fresh=True)
 
     def test_numbers_from_one_and_floors(self) -> None:

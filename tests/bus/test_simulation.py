@@ -55,17 +55,26 @@ class World:
         self.handled: list[tuple[str, Delivery]] = []
         self.taken: list[str] = []
         self.slow = False
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed)  # noqa: S311 - losses, no secrets
         self.hub = LossyHub(self.router(), self.clock, tick_s=STEP_S)
         self.hub.chance = self.chance
         self.ws = [self.worker(f"ws-{n}") for n in (1, 2)]
         self.http = [self.worker(f"http-{n}") for n in (1, 2)]
         self.run(2)
+        self.clients = [Client() for _ in range(4)]
+        self.lanes = [
+            self.ws[n % 2].open_lane(f"key-{n}", client.events())
+            for n, client in enumerate(self.clients)
+        ]
+        self.conn = new_conn_id(self.ws[0].identity, self.chance.randbytes)
+        self.forwarded = self.sent = 0
 
     def router(self) -> RoutingTable:
+        """Return a broker that knows nobody."""
         return RoutingTable(f"boot{next(self.boots)}", CONFIG, self.clock.seconds())
 
     def worker(self, slot: str) -> MemoryBus:
+        """Return a worker that answers, takes and is ready."""
         identity = WorkerId.new(slot, next(self.generations), self.chance.randbytes)
         bus = MemoryBus(self.hub, identity, CONFIG)
 
@@ -77,7 +86,7 @@ class World:
 
         bus.on_delivery(handle)
         bus.on_send(lambda one: self.taken.append(one.body.decode()))
-        bus.connect().addErrback(lambda _: None)
+        _ = bus.connect().addErrback(lambda _: None)
         bus.announce(ready=True)
         return bus
 
@@ -85,15 +94,49 @@ class World:
         """Let time pass in small steps."""
         self.clock.pump([STEP_S] * round(seconds / STEP_S))
 
-    def replace_http(self) -> None:
+    def act(self, step: str) -> None:
+        """Do one thing, and let a moment pass."""
+        getattr(self, f"do_{step}")()
+        self.run(0.3)
+
+    def do_forward(self) -> None:
+        """Every client says seven things."""
+        for lane in self.lanes:
+            for number in range(self.forwarded, self.forwarded + 7):
+                lane.forward(item(str(number)))
+        self.forwarded += 7
+
+    def do_send(self) -> None:
+        """Something is sent to a connection."""
+        sent = self.ws[1].send(item(str(self.sent), self.conn))
+        self.sent += 1
+        _ = sent.addErrback(lambda _: None)
+
+    def do_http(self) -> None:
         """Kill one http worker, and start another."""
         kill(self.http.pop(0))
         self.http.append(self.worker("http-1"))
 
-    def replace_broker(self) -> None:
+    def do_broker(self) -> None:
         """A new broker that knows nobody; what was on its way is lost."""
         self.hub._router = self.router()
         self.hub._queue.clear()
+
+    def do_drain(self) -> None:
+        """One http worker takes nothing new."""
+        self.http[0].announce(ready=False)
+        self.http.reverse()
+
+    def do_lossy(self) -> None:
+        """Messages get lost from now on."""
+        self.hub.loss = 0.3
+
+    def do_calm(self) -> None:
+        """No message gets lost any more."""
+        self.hub.loss = 0.0
+
+    def do_wait(self) -> None:
+        """Do nothing for a while."""
 
     def heal(self) -> None:
         """Lose nothing any more, and let everything come to rest."""
@@ -103,6 +146,7 @@ class World:
         self.run(120)
 
     def close(self) -> None:
+        """End everyone."""
         for bus in (*self.ws, *self.http):
             kill(bus)
 
@@ -135,37 +179,14 @@ class SimulationTests(SynchronousTestCase):
         """Every message is answered in order, every send arrives in order."""
         world = World(seed)
         world.slow = True
-        clients = [Client() for _ in range(4)]
-        lanes = [
-            world.ws[n % 2].open_lane(f"key-{n}", client.events())
-            for n, client in enumerate(clients)
-        ]
-        conn = new_conn_id(world.ws[0].identity, world.chance.randbytes)
-        forwarded = sent = 0
         for step in steps:
-            if step == "forward":
-                for number in range(forwarded, forwarded + 7):
-                    for lane in lanes:
-                        lane.forward(item(str(number)))
-                forwarded += 7
-            elif step == "send":
-                world.ws[1].send(item(str(sent), conn)).addErrback(lambda _: None)
-                sent += 1
-            elif step == "http":
-                world.replace_http()
-            elif step == "broker":
-                world.replace_broker()
-            elif step == "drain":
-                world.http[0].announce(ready=False)
-                world.http.reverse()
-            elif step in {"lossy", "calm"}:
-                world.hub.loss = 0.3 if step == "lossy" else 0.0
-            world.run(0.3)
+            world.act(step)
         world.heal()
-        expected = [str(number) for number in range(forwarded)]
-        for client in clients:
-            self.assertEqual(client.replies.things, expected)
-        self.assertEqual(world.taken, [str(number) for number in range(sent)])
+        for client in world.clients:
+            self.assertEqual(
+                client.replies.things, [str(n) for n in range(world.forwarded)]
+            )
+        self.assertEqual(world.taken, [str(n) for n in range(world.sent)])
         self.check_handled(world.handled)
         world.close()
         self.assertEqual(world.clock.getDelayedCalls(), [])
@@ -197,8 +218,7 @@ class SimulationTests(SynchronousTestCase):
     def test_idle_sends_leave_nothing_behind(self) -> None:
         """A lane to a connection is forgotten on both sides when it is not used."""
         world = World(2)
-        conn = new_conn_id(world.ws[0].identity, world.chance.randbytes)
-        world.http[0].send(item("x", conn))
+        _ = world.http[0].send(item("x", world.conn))
         world.run(1)
         self.assertEqual(len(world.http[0]._sends._lanes), 1)
         self.assertEqual(len(world.ws[0]._receptions._inbox), 1)

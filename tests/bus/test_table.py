@@ -17,6 +17,7 @@ A, B, W = "http-1.1.aa", "http-2.1.bb", "ws-1.1.cc"
 def news(
     *names: str, boot: str = "b1", settled: bool = True, resting: tuple[str, ...] = ()
 ) -> Announcement:
+    """Return an announcement."""
     members = tuple(Member(name, name not in resting) for name in names)
     return Announcement(boot, 1, settled, members)
 
@@ -25,6 +26,7 @@ class TableTests(SynchronousTestCase):
     """What an announcement changes."""
 
     def setUp(self) -> None:
+        """Start afresh."""
         self.table = Table()
 
     def test_coming_and_going(self) -> None:
@@ -84,6 +86,7 @@ class RendezvousTests(SynchronousTestCase):
     """How keys are shared out."""
 
     def share(self, *members: Member) -> Counter[str | None]:
+        """Return who won how many of many keys."""
         return Counter(highest(f"key-{n}", members) for n in range(3000))
 
     def test_equal_workers_get_equal_shares(self) -> None:
@@ -107,6 +110,6 @@ class RendezvousTests(SynchronousTestCase):
         members = [Member(f"http-{n}.1.aa", True) for n in slots]
         winner = highest(key, members)
         self.assertEqual(highest(key, members[::-1]), winner)
-        rest = [m for m in members[1:]]
+        rest = members[1:]
         if winner != members[0].identity:
             self.assertEqual(highest(key, rest), winner)

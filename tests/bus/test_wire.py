@@ -23,25 +23,33 @@ class RecordingWire:
         self.sent.append((way, route.destination, numbers))
         return True
 
-    def open(self, received: Receiver, published: Receiver) -> None: ...
+    def open(self, received: Receiver, published: Receiver) -> None:
+        """As `Wire.open`."""
 
     def transmit(self, frames: Sequence[bytes]) -> bool:
+        """As `Wire.transmit`."""
         return self._note("transmit", frames)
 
     def push(self, frames: Sequence[bytes]) -> bool:
+        """As `Wire.push`."""
         return self._note("push", frames)
 
     def publish(self, frames: Sequence[bytes]) -> bool:
+        """As `Wire.publish`."""
         return self._note("publish", frames)
 
-    def subscribe(self, topic: bytes) -> None: ...
+    def subscribe(self, topic: bytes) -> None:
+        """As `Wire.subscribe`."""
 
-    def unsubscribe(self, topic: bytes) -> None: ...
+    def unsubscribe(self, topic: bytes) -> None:
+        """As `Wire.unsubscribe`."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """As `Wire.close`."""
 
 
 def parcel(number: int, size: int = 0) -> Parcel:
+    """Return a parcel."""
     return Parcel(Stamp("k", 1, number), ((b"", b"x" * size),))
 
 
@@ -49,6 +57,7 @@ class OutboxTests(SynchronousTestCase):
     """Batches a destination."""
 
     def setUp(self) -> None:
+        """Start afresh."""
         self.clock, self.wire = Clock(), RecordingWire()
         self.outbox = Outbox(self.clock, self.wire, "ws-1.1.aa")
 
