@@ -30,6 +30,7 @@ from tbtwist.services import Background
 _log = Logger()
 _HEARTBEAT_S = 1.0
 _STOP_TIMEOUT_S = 10.0
+_STDOUT, _STDERR = 1, 2
 
 
 class Life(Protocol):
@@ -131,7 +132,8 @@ class Lifetime(Service):
             self._role.bind()
         except TbtwistError as error:
             self._around.on_failed_start()
-            raise SystemExit(str(error)) from error
+            _say(str(error))
+            raise SystemExit(1) from error
 
     @override
     def startService(self) -> None:
@@ -167,6 +169,7 @@ class Lifetime(Service):
             os._exit(1)
 
     def _manager_gone(self) -> None:
+        _silence()
         self.end("the manager is gone")
 
     async def _start(self) -> None:
@@ -234,7 +237,24 @@ class Lifetime(Service):
 
 def _exit_with_failure(sentence: str) -> None:
     """Leave with status 1: twistd itself would end with 0 after a clean stop."""
-    sys.stdout.flush()
-    sys.stderr.write(sentence + "\n")
-    sys.stderr.flush()
+    _say(sentence)
     os._exit(1)
+
+
+def _say(sentence: str) -> None:
+    """Write to the real standard error: twistd has turned ``sys.stderr`` into a log."""
+    sys.stdout.flush()
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(sentence + "\n")
+        sys.__stderr__.flush()
+
+
+def _silence() -> None:
+    """Let standard output and error go nowhere: who read them has died.
+
+    A ``print`` of the application would fail otherwise, in the middle of a drain.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (_STDOUT, _STDERR):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -124,6 +126,10 @@ class LifetimeTests(SynchronousTestCase):
         self.left: list[int] = []
         self.patch(os, "_exit", self.left.append)
         self.cleaned: list[bool] = []
+        self.terminal = io.StringIO()
+        self.patch(sys, "__stderr__", self.terminal)
+        self.redirected: list[int] = []
+        self.patch(os, "dup2", lambda _, descriptor: self.redirected.append(descriptor))
         self.life = self.make()
 
     def make(self, lifeline: int | None = None) -> Lifetime:
@@ -146,8 +152,10 @@ class LifetimeTests(SynchronousTestCase):
         """A role that cannot bind ends with one sentence, and cleans up."""
         self.role.bind_error = CANNOT
         error = self.assertRaises(SystemExit, self.life.privilegedStartService)
+        self.assertEqual(1, error.code)
         self.assertEqual(
-            "Cannot listen on 127.0.0.1:8000 for http-1: taken.", str(error)
+            "Cannot listen on 127.0.0.1:8000 for http-1: taken.\n",
+            self.terminal.getvalue(),
         )
         self.assertEqual([True], self.cleaned)
 
@@ -234,6 +242,7 @@ class LifetimeTests(SynchronousTestCase):
         self.run_life()
         os.close(write)
         self.reactor.readers[0].doRead()
+        self.assertEqual([1, 2], self.redirected, "where nobody reads any more")
         self.assertIn("drain", self.role.events)
         self.role.drained.callback(None)
         self.assertEqual(1, self.reactor.stopped)
@@ -248,6 +257,7 @@ class LifetimeTests(SynchronousTestCase):
         self.assertEqual("This application is not connected to a bus.", sentence)
         leave(sentence)
         self.assertEqual([1], self.left)
+        self.assertEqual(f"{sentence}\n", self.terminal.getvalue())
 
     def test_unexpected_error_at_start(self) -> None:
         """A bug at start is logged with its traceback and ends the process too."""

@@ -23,8 +23,9 @@ from tbtwist.auth.cookie import SessionCookies
 from tbtwist.auth.secrets import load_secrets
 from tbtwist.auth.signing import Signer
 from tbtwist.boundaries import EventBus
+from tbtwist.http.application import WsgiApplication
+from tbtwist.http.bridges import reactor_bridge
 from tbtwist.http.site import make_site
-from tbtwist.http.wsgi import WsgiApplication, reactor_bridge
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.joining import accepted_by_now, join, zeromq_bus

@@ -26,7 +26,10 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
-from tbtwist.services import wait_until
+from tbtwist.cli.rendering import document
+from tbtwist.control.client import ControlClient
+from tbtwist.errors import ControlFailed, NoManager
+from tbtwist.services import wait, wait_until
 
 reactor: Any = _reactor
 PROJECT = Path(__file__).parent.parent.parent
@@ -204,8 +207,12 @@ class System:
 
     async def status(self) -> dict[str, Any]:
         """Return what ``tbtwist status --json`` says; empty without a manager."""
-        code, output = await self.command("status", "--json")
-        return dict(json.loads(output)) if code == 0 else {}
+        client = ControlClient.for_data_dir(self.data_dir)
+        try:
+            status = await self.in_thread(client.status)
+        except (NoManager, ControlFailed):
+            return {}
+        return dict(json.loads(document(status)))
 
     async def worker(self, worker_id: str) -> dict[str, Any]:
         """Return one worker of `status`."""
@@ -225,6 +232,7 @@ class System:
             if ended or reactor.seconds() > deadline:
                 output = self.manager.output if self.manager else ""
                 self.case.fail(f"never reached {what or reached}\n{output}")
+            await wait(reactor, 0.05)
 
     async def ports(self, role: str) -> list[int]:
         """Return the ports of all workers of a role."""

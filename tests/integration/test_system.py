@@ -177,21 +177,31 @@ class ServingTests(TestCase):
         self.assertEqual(("error", "NO_HANDLER"), (answer["type"], answer["code"]))
 
 
-def count_until(enough: threading.Event, port: int) -> list[int]:
-    """Number messages until it is enough; return the numbers that came back.
+class Counter:
+    """Numbers messages over one WebSocket, in a thread, until it is enough."""
 
-    An answer to a message that may have been handled before counts once.
-    """
-    with socket(port) as talk:
-        talk.hear(), talk.hear()
-        heard: list[int] = []
-        while not enough.is_set():
-            talk.say(n=len(heard))
-            answer = talk.hear()
-            while answer["again"] and answer["n"] in heard:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.heard: list[int] = []
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        """Send the next number once the last one has come back.
+
+        An answer to a message that may have been handled before counts once.
+        """
+        with socket(self.port) as talk:
+            talk.hear(), talk.hear()
+            while not self.enough.is_set():
+                talk.say(n=len(self.heard))
                 answer = talk.hear()
-            heard.append(answer["n"])
-        return heard
+                while answer["again"] and answer["n"] in self.heard:
+                    answer = talk.hear()
+                self.heard.append(answer["n"])
+
+    async def goes_on(self, beyond: int) -> bool:
+        """Whether it has counted further than ``beyond``."""
+        return len(self.heard) > beyond
 
 
 class SupervisionTests(TestCase):
@@ -206,7 +216,9 @@ class SupervisionTests(TestCase):
     async def test_status(self) -> None:
         """``status --json`` lists every process with its pid, port and uptime."""
         system = await self.start()
-        status = await system.status()
+        code, output = await system.command("status", "--json")
+        self.assertEqual(0, code, output)
+        status = json.loads(output)
         self.assertEqual(1, status["schema_version"])
         self.assertEqual(str(system.data_dir), status["manager"]["data_dir"])
         assert system.manager is not None
@@ -263,17 +275,18 @@ class SupervisionTests(TestCase):
     async def count_through(self, system: System, *victims: str) -> None:
         """Count over a WebSocket while the victims are killed one after another."""
         [ws] = await system.ports("ws")
-        enough = threading.Event()
-        counting = system.in_thread(count_until, enough, ws)
+        counter = Counter(ws)
+        counting = system.in_thread(counter.run)
         try:
             for victim in victims:
+                await system.until(partial(counter.goes_on, len(counter.heard) + 10))
                 pid = await system.kill(victim)
                 await system.until(partial(self.replaced, system, victim, pid), victim)
+            await system.until(partial(counter.goes_on, len(counter.heard) + 10))
         finally:
-            enough.set()
-        heard = await counting
-        self.assertEqual(list(range(len(heard))), heard)
-        self.assertGreater(len(heard), 10)
+            counter.enough.set()
+            await counting
+        self.assertEqual(list(range(len(counter.heard))), counter.heard)
 
     async def test_manager_killed(self) -> None:
         """When the manager is killed its children leave, and a new start works."""
