@@ -146,7 +146,7 @@ class KeptTests(SynchronousTestCase):
         """Workers that start at the same moment sign with the same secret."""
         command = [sys.executable, "-c", _CHILD, str(self.data_dir.absolute())]
         children = [
-            subprocess.Popen(  # noqa: S603 - our own interpreter and text
+            subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
             for _ in range(4)
