@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from typing import Final
@@ -17,49 +16,13 @@ from tbtwist.broker.routing import RoutingTable
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.bus.zeromq import BrokerSockets
-from tbtwist.errors import AlreadyRunning
 from tbtwist.identity import RandomBytes
+from tbtwist.net.locking import ProcessLock
 
 _log = Logger()
 
 LOCK_NAME: Final = "broker.lock"
 TICKS_PER_HEARTBEAT: Final = 4
-
-
-class LockFile:
-    """One holder at a time, as long as its process lives.
-
-    A second bind of a UNIX socket would steal it from the first broker without
-    a word; this is what prevents it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
-
-    def take(self) -> None:
-        """Take the lock; `AlreadyRunning` names the process that holds it."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 32).strip()
-            os.close(descriptor)
-            raise AlreadyRunning(
-                what="broker",
-                data_dir=str(self._path.parent),
-                pid=int(holder) if holder.isdigit() else 0,
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        self._descriptor = descriptor
-
-    def release(self) -> None:
-        """Let go; calling this twice is fine."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 class BrokerService(Service):
@@ -82,7 +45,8 @@ class BrokerService(Service):
         self.setName("broker")
         self._reactor = reactor
         self._config = config
-        self._lock = LockFile(data_dir / LOCK_NAME)
+        self._lock_path = data_dir / LOCK_NAME
+        self._lock: ProcessLock | None = None
         boot = random(8).hex()
         self.table = RoutingTable(boot, config, reactor.seconds())
         self._sockets = BrokerSockets(reactor, endpoints, self.table, config)
@@ -99,7 +63,7 @@ class BrokerService(Service):
     def _bind(self) -> None:
         if self._bound:
             return
-        self._lock.take()
+        self._lock = ProcessLock.take(self._lock_path, what="broker", pid=os.getpid())
         try:
             self._sockets.bind()
         except BaseException:
@@ -127,5 +91,6 @@ class BrokerService(Service):
         if self._ticking.running:
             self._ticking.stop()
         self._sockets.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
         self._bound = False

@@ -17,7 +17,7 @@ class BrokerRole:
     drain_timeout_s = 1.0
 
     def __init__(self, process: Process) -> None:
-        self._endpoints = Endpoints.for_settings(process.settings, process.environ)
+        self._endpoints = Endpoints.for_settings(process.settings)
         self._service = BrokerService(
             reactor=process.reactor,
             endpoints=self._endpoints,

@@ -29,7 +29,7 @@ def zeromq_bus(process: Process) -> EventBus:
     return ZmqBus(
         process.reactor,
         process.identity,
-        Endpoints.for_settings(process.settings, process.environ),
+        Endpoints.for_settings(process.settings),
         BusConfig.from_settings(process.settings),
     )
 

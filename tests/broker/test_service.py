@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from twisted.internet import reactor as global_reactor  # noqa: TID251 - real so
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from tbtwist.broker.service import LOCK_NAME, BrokerService, LockFile
+from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.bus.zeromq import ZmqBus
@@ -111,32 +109,6 @@ class ServiceTests(TestCase):
         error = self.assertRaises(CannotBind, service.privilegedStartService)
         self.assertIn("nowhere", str(error))
         self.broker().privilegedStartService()
-
-    def test_a_lock_ends_with_its_process(self) -> None:
-        """A killed broker leaves no lock behind; its pid is shown while it lives."""
-        script = (
-            "import sys; from pathlib import Path;"
-            "from tbtwist.broker.service import LockFile;"
-            "LockFile(Path(sys.argv[1])).take(); print('taken', flush=True);"
-            "sys.stdin.read()"
-        )
-        path = self.dir / LOCK_NAME
-        holder = subprocess.Popen(
-            [sys.executable, "-c", script, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        with holder:
-            assert holder.stdout is not None
-            holder.stdout.readline()
-            error = self.assertRaises(AlreadyRunning, LockFile(path).take)
-            self.assertEqual(error.pid, holder.pid)
-            holder.kill()
-            holder.wait()
-        lock = LockFile(path)
-        lock.take()
-        lock.release()
-        lock.release()
 
     async def test_a_vanished_worker_is_counted(self) -> None:
         """A message to a process that is gone is counted, and its origin hears of it."""

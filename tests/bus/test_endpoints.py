@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.bus.config import BusConfig
-from tbtwist.bus.endpoints import MAX_PATH_BYTES, Endpoints, runtime_dir
+from tbtwist.bus.endpoints import Endpoints
 from tbtwist.config.schema import HttpWorker, Settings, Zmq
 from tbtwist.errors import DataDirUnusable
 
@@ -22,45 +22,33 @@ class EndpointTests(SynchronousTestCase):
         """Start afresh."""
         self.base = Path(tempfile.mkdtemp(prefix="tbt"))
         self.addCleanup(shutil.rmtree, self.base)
+        self.settings = Settings(data_dir=str(self.base))
 
     def test_private_by_default(self) -> None:
         """Nobody but their user reaches the sockets."""
-        endpoints = Endpoints.for_settings(Settings(data_dir=str(self.base)))
+        endpoints = Endpoints.for_settings(self.settings)
         self.assertEqual(endpoints.broker, f"ipc://{self.base}/run/broker.sock")
         self.assertEqual(stat.S_IMODE((self.base / "run").stat().st_mode), 0o700)
 
-    def test_a_loose_directory_is_closed(self) -> None:
-        """A runtime directory that others could enter is closed to them."""
-        (self.base / "run").mkdir(mode=0o755)
-        made = runtime_dir(self.base, {})
-        self.assertEqual(stat.S_IMODE(made.stat().st_mode), 0o700)
-
     def test_a_long_data_directory(self) -> None:
-        """A long path gets a short one, the same for every process, its own each."""
-        environ = {"XDG_RUNTIME_DIR": str(self.base)}
-        long, other = (self.base / (letter * 120) for letter in "ab")
-        first = runtime_dir(long, environ)
-        self.assertEqual(first.parent, self.base)
-        self.assertLessEqual(len(str(first / "broker.sock")), MAX_PATH_BYTES)
-        self.assertEqual(runtime_dir(long, environ), first)
-        self.assertNotEqual(runtime_dir(other, environ), first)
-
-    def test_without_a_runtime_directory_of_the_system(self) -> None:
-        """Then the temporary directory serves."""
-        made = runtime_dir(self.base / ("c" * 120), {})
-        self.addCleanup(made.rmdir)
-        self.assertEqual(made.parent, Path(tempfile.gettempdir()))
+        """A long path gets a short one that a UNIX socket's name can hold."""
+        long = str(self.base / ("c" * 120))
+        address = Endpoints.for_settings(Settings(data_dir=long)).broker
+        self.addCleanup(Path(address.removeprefix("ipc://")).parent.rmdir)
+        self.assertLessEqual(len(address.removeprefix("ipc://")), 107)
 
     def test_a_link_is_refused(self) -> None:
         """A link that somebody put there beforehand is not followed."""
         (self.base / "elsewhere").mkdir()
         (self.base / "run").symlink_to(self.base / "elsewhere")
-        self.assertRaises(DataDirUnusable, runtime_dir, self.base, {})
+        self.assertRaises(DataDirUnusable, Endpoints.for_settings, self.settings)
 
     def test_a_file_in_the_way(self) -> None:
         """What cannot be a directory is said in words."""
         (self.base / "run").write_text("")
-        error = self.assertRaises(DataDirUnusable, runtime_dir, self.base, {})
+        error = self.assertRaises(
+            DataDirUnusable, Endpoints.for_settings, self.settings
+        )
         self.assertIn(str(self.base), str(error))
 
     def test_configured_addresses_are_kept(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.config.loading import Loaded, examine, load
 from tbtwist.errors import ConfigError, ConfigNotFound, DataDirUnusable
@@ -176,10 +177,17 @@ class DataDirTests(LoadingTestCase):
         self.assertIn("chmod 700", self.refused(str(path)))
 
     def test_not_writable(self) -> None:
-        """One that we may not write to is refused."""
-        if os.geteuid() == 0:
-            raise SkipTest("root may write everywhere")
+        """One that we may not write to is refused (root could, so it is pretended)."""
         path = self.root / "locked"
         path.mkdir(mode=0o500)
+        self.patch(os, "access", lambda *_: False)
         self.assertIn("we may not write to it", self.refused(str(path)))
-        self.assertIn("permission denied", self.refused(f"{path}/below"))
+
+    def test_not_to_be_made(self) -> None:
+        """One that we may not make is refused, with the system's reason."""
+
+        def refuse(path: object, *_: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        self.patch(os, "mkdir", refuse)
+        self.assertIn("permission denied", self.refused(f"{self.root}/below"))

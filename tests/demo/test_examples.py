@@ -22,7 +22,7 @@ class ExamplesTestCase(SynchronousTestCase):
 
     def load(self, name: str, **environ: str) -> App:
         """Load ``examples/NAME/config.yaml`` and the modules that it names."""
-        home = Path(self.mktemp())
+        home = Path(self.mktemp()).absolute()
         home.mkdir()
         config = PROJECT / "examples" / name / "config.yaml"
         given = {"TB_DATA_DIR": str(home / "data")}
