@@ -31,7 +31,7 @@ OriginLostHandler = Callable[[WorkerId, Sequence[str]], None]
 
 @attrs.frozen
 class IncomingCall:
-    """A `call` as the one who answers it sees it."""
+    """A ``call`` as the one who answers it sees it."""
 
     origin: str
     method: str

@@ -20,7 +20,7 @@ from typing_extensions import override
 from tbtwist.errors import BadFrame
 
 RandomBytes = Callable[[int], bytes]
-"""A source of randomness, as `secrets.token_bytes`."""
+"""A source of randomness, as ``secrets.token_bytes``."""
 
 _SLOT: Final = re.compile(r"(?P<role>[a-z]+)-(?P<index>[1-9][0-9]{0,4})\Z")
 _IDENTITY: Final = re.compile(

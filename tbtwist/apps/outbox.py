@@ -19,7 +19,7 @@ from tbtwist.identity import conn_owner
 _log = Logger()
 
 MAX_PENDING: Final = 10_000
-"""How many sends may be under way before `ws_send` and its kin say False."""
+"""How many sends may be under way before ``ws_send`` and its kin say False."""
 
 
 @attrs.define(eq=False)

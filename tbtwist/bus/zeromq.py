@@ -1,10 +1,8 @@
 """The bus over ZeroMQ: a worker's sockets, and the broker's.
 
-| sockets | for |
-|---|---|
-| PUB → XSUB, XPUB → SUB | publications |
-| DEALER ↔ ROUTER | lanes, acknowledgements, calls, heartbeats |
-| PUSH → PULL | sends to connections |
+- PUB → XSUB, XPUB → SUB: publications
+- DEALER ↔ ROUTER: lanes, acknowledgements, calls, heartbeats
+- PUSH → PULL: sends to connections
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class ControlProtocol(Int32StringReceiver, TimeoutMixin):
 
     @override
     def callLater(self, period: float, func: Callable[[], None]) -> Any:
-        """Use our clock for `TimeoutMixin`."""
+        """Use our clock for ``TimeoutMixin``."""
         return self.factory.clock.callLater(period, func)
 
     @override

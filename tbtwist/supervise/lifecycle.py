@@ -1,6 +1,6 @@
 """One worker's life, as a table: what may happen in which state, and what follows.
 
-Pure: processes, sockets and the clock are behind `Hands` and `IReactorTime`.
+Pure: processes, sockets and the clock are behind `Hands` and ``IReactorTime``.
 
 ==========  ====================================================================
 state       leaves it when

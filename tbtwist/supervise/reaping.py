@@ -20,7 +20,7 @@ from typing_extensions import override
 _log = Logger()
 
 OpenPidfd = Callable[[int], int]
-"""Returns a pidfd, as `os.pidfd_open`."""
+"""Returns a pidfd, as ``os.pidfd_open``."""
 
 
 class ExitWatch(FileDescriptor):
