@@ -29,7 +29,7 @@ from tbtwist.supervise.process import Lines
 from tbtwist.supervise.supervisor import Supervisor
 from tbtwist.supervise.usage import UsageMeter
 from tbtwist.supervise.world import Hooks, World
-from tests.supervise.programs import BROKEN, MANAGER, WORKER
+from tests.integration.programs import BROKEN, MANAGER, WORKER
 
 reactor: Any = _reactor
 
