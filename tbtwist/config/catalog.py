@@ -10,15 +10,17 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from tbtwist.config.schema import ALIASES, UNUSED, Section, Settings
+from tbtwist.config.schema import ALIASES, SECRET_NAMES, UNUSED, Section, Settings
 
-SECRETS: Final = frozenset(
-    {"session.cookie_secret", "zmq.cluster_secret", "manager.live_dashboard_key"}
+PATHS: Final = frozenset(
+    {
+        "data_dir",
+        "auth.jwks_ca_file",
+        "http_worker.static_root",
+        "nginx.static_root",
+    }
 )
-"""Keys whose values appear in no message and no listing."""
-
-PATHS: Final = frozenset({"data_dir", "http_worker.static_root", "nginx.static_root"})
-"""Keys that name a folder: relative to the file that they stand in."""
+"""Keys that name a folder or file: relative to the file that they stand in."""
 
 
 @attrs.frozen
@@ -62,6 +64,10 @@ FIELDS: Final[Mapping[str, Field]] = {
     for name, section in _ALL.items()
     for field in _fields_of(section, name)
 }
+SECRETS: Final = frozenset(
+    field.key for field in FIELDS.values() if field.name in SECRET_NAMES
+)
+"""Keys whose values appear in no message and no listing."""
 
 
 def find(section: str, name: str) -> Field | None:

@@ -7,6 +7,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+_PATTERNS: Final = {
+    r"^[0-9a-fA-F]{64}\Z": "a SHA-256, which has 64 hexadecimal digits",
+    r"^(https://[!-~]+)?\Z": "an address that begins with https://",
+}
+"""The schema's patterns in words."""
+
 LARGEST: Final = 2**31 - 1
 """No number in a configuration is meant to be larger than this."""
 
@@ -30,8 +36,6 @@ def _words(info: inspect.Type) -> str:
 
 def _structure(info: inspect.Type) -> str:
     match info:
-        case inspect.BoolType():
-            return "true or false"
         case inspect.VarTupleType():
             return "a list"
         case inspect.DictType():
@@ -40,7 +44,14 @@ def _structure(info: inspect.Type) -> str:
             given = [t for t in types if not isinstance(t, inspect.NoneType)]
             return " or ".join(_words(t) for t in given)
         case _:
-            return "text"
+            return (
+                "true or false" if isinstance(info, inspect.BoolType) else _text(info)
+            )
+
+
+def _text(info: inspect.Type) -> str:
+    pattern = info.pattern if isinstance(info, inspect.StrType) else None
+    return _PATTERNS.get(pattern or "", "text")
 
 
 def _range(low: int | None, high: int | None) -> str:

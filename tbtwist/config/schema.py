@@ -12,20 +12,49 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
+from typing_extensions import override
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=0, le=1000)]
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Level = Annotated[int, Meta(ge=-1, le=2)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
+HttpsUrl = Annotated[str, Meta(pattern=r"^(https://[!-~]+)?\Z")]
 Environment = Literal["development", "production", "tauri"]
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 
+SECRET_NAMES: Final = frozenset(
+    {
+        "cookie_secret",
+        "cluster_secret",
+        "live_dashboard_key",
+        "jwt_secret",
+        "clerk_secret_key",
+        "api_keys",
+    }
+)
+"""Fields whose values appear in no message, no listing and no `repr`."""
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One section of the file."""
+
+    @override
+    def __repr__(self) -> str:
+        """Return the values, except secret ones."""
+        shown = (
+            f"{name}={_shown(name, getattr(self, name))}"
+            for name in self.__struct_fields__
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _shown(name: str, value: object) -> str:
+    return "'…'" if name in SECRET_NAMES and value else repr(value)
 
 
 class Zmq(Section, frozen=True):
@@ -64,7 +93,19 @@ class Session(Section, frozen=True):
 
 
 class Auth(Section, frozen=True):
-    """Identity beside the cookie."""
+    """Identity beside the cookie. ``api_keys``: SHA-256 of each key by its name.
+
+    ``jwt_secret`` is comma-separated; any of them verifies.
+    """
+
+    jwt_secret: str = ""
+    jwks_url: HttpsUrl = ""
+    jwks_ca_file: str = ""
+    jwt_issuer: str = ""
+    jwt_azp: tuple[str, ...] = ()
+    jwt_audience: tuple[str, ...] = ()
+    clerk_secret_key: str = ""
+    api_keys: Mapping[str, Sha256] = {}
 
     api_key_header: str = "X-API-Key"
     bearer_header: str = "Authorization"
@@ -89,6 +130,10 @@ class HttpWorker(Section, frozen=True):
     backlog: Positive = 2048
     drain_timeout_s: Seconds = 10.0
     max_body_bytes: Positive = 16 * MIB
+    max_form_fields: Positive = 1000
+    max_field_bytes: Positive = MIB
+    max_part_header_bytes: Positive = 8 * KIB
+    upload_memory_bytes: Positive = 64 * KIB
     static_root: str = ""
     lane: Literal["auto", "wsgi"] = "wsgi"
     trusted_proxies: tuple[str, ...] = ()

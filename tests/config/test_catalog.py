@@ -77,3 +77,19 @@ class CatalogTests(SynchronousTestCase):
             meant = text.removeprefix("; did you mean ").removesuffix("?")
             known = {field.name for field in FIELDS.values()} | set(SECTIONS)
             self.assertIn(meant.split(".")[-1], known | {"instances"})
+
+
+class SecretTests(SynchronousTestCase):
+    """What must not be read over a shoulder."""
+
+    def test_no_secret_in_a_repr(self) -> None:
+        """Settings in a traceback or a log line show no secret."""
+        hidden = "hunter2-" * 8
+        values: dict[str, object] = {
+            key: hidden for key in SECRETS if FIELDS[key].type is str
+        }
+        values["auth.api_keys"] = {"ci": hidden}
+        shown = repr(assemble(values))
+        self.assertNotIn("hunter2", shown)
+        self.assertIn("port=8000", shown)
+        self.assertEqual(shown.count("'…'"), len(SECRETS))

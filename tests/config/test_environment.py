@@ -14,6 +14,9 @@ _SAMPLES = {
     "TOOLBOX_LOGGING_LEVEL": ("error", "ERROR"),
     "TB_DATA_DIR": ("/var/tb", "/var/tb"),
     "TB_COOKIE_SECRET": ("12345", "12345"),
+    "CLOUDM_JWT_SECRET": ("12345", "12345"),
+    "TB_JWT_SECRET": ("12345", "12345"),
+    "CLERK_SECRET_KEY": ("12345", "12345"),
     "TB_HTTP_HOST": ("0.0.0.0", "0.0.0.0"),
     "TB_HTTP_PORT": ("8100", 8100),
     "TB_HTTP_WORKERS": ("4", 4),
@@ -35,6 +38,16 @@ class OverrideTests(SynchronousTestCase):
             found = disassemble(reading("", {name: text}).settings)
             for key in VARIABLES[name]:
                 self.assertEqual(found[key], value, name)
+
+    def test_two_names_of_one_secret(self) -> None:
+        """Where both names of the token secret are set, TB_JWT_SECRET counts."""
+        for names in (
+            ("TB_JWT_SECRET", "CLOUDM_JWT_SECRET"),
+            ("CLOUDM_JWT_SECRET", "TB_JWT_SECRET"),
+        ):
+            environ = {name: f"of {name}" for name in names}
+            found = reading("", environ).settings.auth.jwt_secret
+            self.assertEqual(found, "of TB_JWT_SECRET")
 
     def test_none_is_forgotten(self) -> None:
         """Every variable is either tried above or known to have no effect."""

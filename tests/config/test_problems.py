@@ -10,6 +10,30 @@ from tbtwist.errors import ConfigError
 from tests.config.reading_cases import reading
 
 
+class PatternTests(SynchronousTestCase):
+    """Text that must have a form."""
+
+    def test_words(self) -> None:
+        """Who writes a key itself, or http, is told what belongs there, not what stood there."""
+        for key, text, expected in (
+            (
+                "jwks_url",
+                "http://issuer.example",
+                "an address that begins with https://",
+            ),
+            ("api_keys", "{ci: hunter2}", "a SHA-256, which has 64 hexadecimal digits"),
+        ):
+            problem = self.only(f"auth: {{{key}: {text}}}")
+            self.assertIn(f"expected {expected}", problem)
+            self.assertNotIn("hunter2", problem)
+
+    def only(self, text: str) -> str:
+        """Return the one problem of a file."""
+        error = self.assertRaises(ConfigError, reading, text)
+        (problem,) = error.problems
+        return str(problem)
+
+
 class ProblemTests(SynchronousTestCase):
     """Every problem has a place, a key and what was expected."""
 
