@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import attrs
 
-from tbtwist.api.arguments import FORM, Arguments
+from tbtwist.api.arguments import Arguments
+from tbtwist.api.bodies import FORMS
 from tbtwist.api.request import Request
 from tbtwist.apps.request import (
     AppSession,
@@ -74,19 +75,21 @@ def request_data(
     request: Request, arguments: Arguments, session: SessionData
 ) -> RequestData:
     """Return what a function that takes ``request`` gets (R1.3)."""
-    body = request.body.decode("utf-8", "replace")
+    raw = request.parsed.raw
     info = RequestInfo(
         method=request.method,
         path=request.path,
         content_type=request.headers.get("content-type", ""),
         headers=Headers(request.headers),
         query_params=arguments.query,
-        form_data=arguments.form if request.content_type == FORM else None,
-        body=body or None,
+        form_data=arguments.form if request.content_type in FORMS else None,
+        body=raw.decode("utf-8", "replace") or None,
+        raw_body=raw,
     )
     return RequestData(
         request=info,
         session=AppSession.of(session),
         session_id=session.session_id,
         client_ip=request.client_ip,
+        files=arguments.files,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -17,7 +18,8 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from tbtwist.api import failures, routes
-from tbtwist.api.arguments import read_arguments
+from tbtwist.api.arguments import Arguments, read_arguments
+from tbtwist.api.bodies import BodyLimits, BodyReader
 from tbtwist.api.context import Caller, Callers, request_data
 from tbtwist.api.cors import CorsPolicy
 from tbtwist.api.encoding import to_json
@@ -29,6 +31,7 @@ from tbtwist.apps.functions import Function
 from tbtwist.apps.registry import App
 from tbtwist.apps.request import RequestData
 from tbtwist.apps.runner import Runner
+from tbtwist.apps.uploads import UploadFolder
 from tbtwist.auth.access import AccessRules, decide
 from tbtwist.auth.cookie import SessionCookies
 from tbtwist.config.schema import Settings
@@ -56,11 +59,15 @@ class Dispatcher:
     now: Callable[[], float]
     health: Health
     random: RandomBytes = secrets.token_bytes
+    uploads: UploadFolder = attrs.field(init=False)
+    _limits: BodyLimits = attrs.field(init=False)
     _routes: routes.Routes = attrs.field(init=False)
     _cors: CorsPolicy = attrs.field(init=False)
     _callers: Callers = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.uploads = UploadFolder(Path(self.settings.data_dir) / "uploads")
+        self._limits = BodyLimits.from_settings(self.settings.http_worker)
         self._routes = routes.Routes(self.settings.toolbox.api_prefix)
         self._cors = CorsPolicy.from_settings(self.settings)
         self._callers = Callers(self.cookies, self.now, self.random)
@@ -68,6 +75,10 @@ class Dispatcher:
     def owns(self, path: str) -> bool:
         """Whether ``path`` (percent-decoded) is answered here."""
         return self._routes.owns(path)
+
+    def body_reader(self, head: Request) -> BodyReader:
+        """Return what reads the body of ``head``; `Refused` if none may come."""
+        return BodyReader(head, self._limits, self.uploads)
 
     async def handle(self, request: Request) -> Response:
         """Answer ``request``; only a cancellation raises."""
@@ -154,7 +165,8 @@ class Dispatcher:
         refused = failures.from_decision(decision, module, name)
         if refused is not None:
             return refused
-        data, kwargs = _call_arguments(function, request, caller)
+        arguments = read_arguments(request, self._limits.max_fields)
+        data, kwargs = _call_arguments(function, request, arguments, caller)
         result = await self.runner.run(
             lambda: self.app.call(function, kwargs),
             timeout_s=self.settings.http_worker.timeout,
@@ -170,16 +182,11 @@ def _check_path(path: str) -> None:
 
 
 def _call_arguments(
-    function: Function, request: Request, caller: Caller
+    function: Function, request: Request, arguments: Arguments, caller: Caller
 ) -> tuple[RequestData, dict[str, Any]]:
-    """Return the request as functions see it, and the arguments of this call.
-
-    ``request`` is ours: a client's parameter of that name reaches no function.
-    """
-    arguments = read_arguments(request)
+    """Return the request as functions see it, and the arguments of this call."""
     data = request_data(request, arguments, caller.session)
     kwargs = arguments.as_kwargs()
-    kwargs.pop("request", None)
     if function.wants_request:
         kwargs["request"] = data
     return data, kwargs

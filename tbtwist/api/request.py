@@ -3,8 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
+from msgspec import UNSET
+
+from tbtwist.apps.uploads import UploadedFile
+
+Fields = Mapping[str, Any]
+Files = Mapping[str, UploadedFile | list[UploadedFile]]
+
+
+@attrs.frozen(eq=False)
+class ParsedBody:
+    """A body, taken apart by its content type.
+
+    ``raw`` is what came, except for multipart, where it is empty. In ``form`` and
+    ``files`` a field that came more than once is a list. ``json`` is UNSET if the
+    body is no JSON.
+    """
+
+    raw: bytes = b""
+    form: Fields = attrs.Factory(dict)
+    json: Any = UNSET
+    files: Files = attrs.Factory(dict)
+
+    def close(self) -> None:
+        """Remove uploads from disk; calling this twice is fine."""
+        for found in self.files.values():
+            for file in found if isinstance(found, list) else (found,):
+                file.discard()
+
+
+NO_BODY: Final = ParsedBody()
 
 
 @attrs.frozen
@@ -20,7 +51,7 @@ class Request:
     path: str
     query: str = ""
     headers: Mapping[str, str] = attrs.Factory(dict)
-    body: bytes = b""
+    parsed: ParsedBody = NO_BODY
     client_ip: str = ""
     secure: bool = False
 

@@ -1,4 +1,4 @@
-"""A response as a value: status, headers, and bytes or a file."""
+"""A response as a value: status, headers, and bytes, a file, or a stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
@@ -37,24 +37,57 @@ _NOT_THE_APPLICATIONS: Final = frozenset(
 
 @attrs.frozen
 class FileBody:
-    """The ``length`` bytes of a file, read only when they are sent."""
+    """``length`` bytes of a file from ``offset`` on, read only when they are sent."""
 
     path: Path
     length: int
+    offset: int = 0
+
+
+class StreamBody(Protocol):
+    """A body that is made while it is sent.
+
+    A carrier asks for the next piece only when the client has taken the last one:
+    that is the backpressure. It calls `close` in the end, whatever happened, also
+    when the client has left or the answer was to HEAD. What both return can be
+    awaited wherever `Dispatcher.handle` can be.
+    """
+
+    async def next(self) -> bytes | None:
+        """Return the next piece, never an empty one; None: that was all.
+
+        Raises:
+            Exception: the body cannot be completed. What has been sent cannot be
+                taken back, so the carrier must cut the connection.
+        """
+
+    async def close(self) -> None:
+        """Stop and clean up; calling this twice, or while `next` waits, is fine."""
+
+
+Body = bytes | FileBody | StreamBody
 
 
 @attrs.frozen
 class Response:
-    """A response. The length and the connection are its carrier's business."""
+    """A response. The length and the connection are its carrier's business.
+
+    ``stream_length`` is the length of a stream's body where that is known.
+    """
 
     status: int
     headers: Headers = ()
-    body: bytes | FileBody = b""
+    body: Body = b""
+    stream_length: int | None = None
 
     @property
-    def length(self) -> int:
-        """Return how many bytes the body has."""
-        return len(self.body) if isinstance(self.body, bytes) else self.body.length
+    def length(self) -> int | None:
+        """Return how many bytes the body has; None: it ends when it ends."""
+        if isinstance(self.body, bytes):
+            return len(self.body)
+        if isinstance(self.body, FileBody):
+            return self.body.length
+        return self.stream_length
 
     @property
     def has_body(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 from typing_extensions import override
 
+from tbtwist.apps.uploads import UploadedFile
 from tbtwist.auth.session import ADMIN, USER, SessionData
 
 _LEVELS: Final = (ADMIN, 1, 2)
@@ -60,7 +61,10 @@ def _header(name: str) -> str:
 
 @attrs.define
 class RequestInfo:
-    """The request itself. A repeated parameter is a list, any other a string."""
+    """The request itself. A repeated parameter is a list, any other a string.
+
+    ``body`` is ``raw_body`` as text; both are empty for a form with files.
+    """
 
     method: str = "GET"
     path: str = ""
@@ -69,18 +73,21 @@ class RequestInfo:
     query_params: Mapping[str, Any] = attrs.Factory(dict)
     form_data: Mapping[str, Any] | None = None
     body: str | None = attrs.field(default=None, repr=False)
+    raw_body: bytes = attrs.field(default=b"", repr=False)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RequestInfo:
         """Read what `to_dict` wrote; unknown keys are ignored."""
-        known = {f.name: values[f.name] for f in attrs.fields(cls) if f.name in values}
+        names = {field.name for field in attrs.fields(cls)} - {"raw_body"}
+        known = {name: values[name] for name in names if name in values}
         if "headers" in known:
             known["headers"] = Headers(known["headers"])
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return plain values; of the body, its text."""
         values = attrs.asdict(self, recurse=False)
+        del values["raw_body"]
         return {**values, "headers": self.headers.to_dict()}
 
 
@@ -209,6 +216,7 @@ class RequestData:
     What is no attribute here is looked up in ``request``, so ``request.method``
     and ``request.query_params`` work. ``data`` and ``form_data`` are what a client
     sent under these names to a function that takes no such parameter (R8.3).
+    ``files`` are the uploads by their fields; a field of several is a list.
     """
 
     request: RequestInfo = attrs.Factory(RequestInfo)
@@ -216,6 +224,7 @@ class RequestData:
     session_id: str = ""
     client_ip: str = ""
     data: Any = None
+    files: Mapping[str, UploadedFile | list[UploadedFile]] = attrs.Factory(dict)
 
     @property
     def is_authenticated(self) -> bool:
@@ -238,6 +247,7 @@ class RequestData:
             "request": self.request.to_dict(),
             "session": self.session.to_dict(),
             "session_id": self.session_id,
+            "client_ip": self.client_ip,
         }
 
     @classmethod
@@ -247,6 +257,8 @@ class RequestData:
             request=RequestInfo.from_dict(values.get("request", {})),
             session=AppSession.from_dict(values.get("session", {})),
             session_id=values.get("session_id", ""),
+            client_ip=values.get("client_ip", ""),
+            files=values.get("files", {}),
         )
 
 

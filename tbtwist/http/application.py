@@ -13,9 +13,9 @@ from twisted.internet.defer import CancelledError
 from tbtwist.api import failures
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.request import Request
-from tbtwist.api.response import Response
+from tbtwist.api.response import FileBody, Response, StreamBody
 from tbtwist.errors import Refused, TbtwistError
-from tbtwist.http.bridges import GONE, Bridge
+from tbtwist.http.bridges import GONE, Bridge, ClientGone
 from tbtwist.http.environ import (
     FileBlocks,
     header_list,
@@ -37,7 +37,6 @@ class WsgiApplication:
         self._bridge = bridge
         config = dispatcher.settings.http_worker
         self._proxies = TrustedProxies.parse(config.trusted_proxies)
-        self._max_body_bytes = config.max_body_bytes
 
     def owns(self, path: str) -> bool:
         """Whether ``path`` (percent-decoded) belongs to this application."""
@@ -49,14 +48,15 @@ class WsgiApplication:
         """Answer one request."""
         request = read_head(environ, self._proxies)
         response = self._answer(request, environ)
-        response, blocks = self._blocks(request, response)
+        gone: ClientGone | None = environ.get(GONE)
+        response, blocks = self._blocks(request, response, gone)
         start_response(status_line(response), header_list(response))
         return blocks
 
     def _answer(self, request: Request, environ: dict[str, Any]) -> Response:
         try:
-            body = read_body(environ, self._max_body_bytes)
-            work = self._dispatcher.handle(attrs.evolve(request, body=body))
+            parsed = read_body(environ, self._dispatcher.body_reader(request))
+            work = self._dispatcher.handle(attrs.evolve(request, parsed=parsed))
             return self._bridge(work, environ.get(GONE))
         except _CANCELLED:
             return failures.failure(499, "The client has left")
@@ -64,15 +64,43 @@ class WsgiApplication:
             return self._dispatcher.refuse(request, error)
 
     def _blocks(
-        self, request: Request, response: Response
+        self, request: Request, response: Response, gone: ClientGone | None
     ) -> tuple[Response, Iterable[bytes]]:
         """Return what is sent; a file that cannot be read any more is a 404."""
-        if request.method == "HEAD" or not response.has_body:
-            return response, []
-        if isinstance(response.body, bytes):
-            return response, [response.body]
+        body = response.body
+        silent = request.method == "HEAD" or not response.has_body
+        if isinstance(body, bytes):
+            return response, [] if silent else [body]
+        if not isinstance(body, FileBody):
+            stream = StreamBlocks(body, self._bridge, gone)
+            if silent:
+                stream.close()
+            return response, [] if silent else stream
         try:
-            return response, FileBlocks.open(response.body)
+            return response, [] if silent else FileBlocks.open(body)
         except OSError:
-            gone = Refused(404, "The file is not there any more")
-            return self._blocks(request, self._dispatcher.refuse(request, gone))
+            lost = Refused(404, "The file is not there any more")
+            return self._blocks(request, self._dispatcher.refuse(request, lost), gone)
+
+
+@attrs.define(eq=False)
+class StreamBlocks:
+    """A stream as PEP 3333 wants it: one piece at a time, when it is asked for."""
+
+    _body: StreamBody
+    _bridge: Bridge
+    _gone: ClientGone | None = None
+
+    def __iter__(self) -> StreamBlocks:
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next piece; what it raises must cut the connection."""
+        piece = self._bridge.wait(self._body.next(), self._gone)
+        if piece is None:
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        """Clean up; PEP 3333 promises that this is called."""
+        self._bridge.wait(self._body.close())

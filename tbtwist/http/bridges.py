@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -22,12 +22,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tbtwist.api.response import Response
 from tbtwist.errors import DeadlinePassed, Refused
 
 _log = Logger()
 
-Work = Coroutine[Any, Any, Response]
+T = TypeVar("T")
+Work = Coroutine[Any, Any, T]
 GONE: Final = "tbtwist.client_gone"
 """The key under which our own server puts a `ClientGone` into the environ."""
 
@@ -55,8 +55,11 @@ class ClientGone:
 class Bridge(Protocol):
     """Runs a coroutine of the core for a thread that waits for the answer."""
 
-    def __call__(self, work: Work, gone: ClientGone | None = None) -> Response:
+    def __call__(self, work: Work[T], gone: ClientGone | None = None) -> T:
         """Return what ``work`` returns, or raise what it raises."""
+
+    def wait(self, work: Work[T], gone: ClientGone | None = None) -> T:
+        """Do the same without a deadline."""
 
 
 @implementer(IReactorFromThreads)
@@ -112,13 +115,13 @@ class ThreadDoor:
 
 
 @attrs.define(eq=False)
-class _Call:
+class _Call(Generic[T]):
     """One request on its way through the reactor."""
 
-    work: Work
+    work: Work[T]
     gone: ClientGone | None
-    outcome: Future[Response] = attrs.field(factory=Future)
-    _running: Deferred[Response] | None = None
+    outcome: Future[T] = attrs.field(factory=Future)
+    _running: Deferred[T] | None = None
 
     def start(self) -> None:
         """Run the work."""
@@ -147,10 +150,10 @@ class ReactorBridge:
     def __init__(self, reactor: Any, timeout_s: float) -> None:
         self._door = ThreadDoor(reactor)
         self._timeout_s = timeout_s
-        self._calls: set[_Call] = set()
+        self._calls: set[_Call[Any]] = set()
         IReactorCore(reactor).addSystemEventTrigger("after", "shutdown", self._close)
 
-    def __call__(self, work: Work, gone: ClientGone | None = None) -> Response:
+    def __call__(self, work: Work[T], gone: ClientGone | None = None) -> T:
         """Return what ``work`` returns.
 
         Raises:
@@ -158,8 +161,7 @@ class ReactorBridge:
             Refused: 503, the reactor has stopped.
             CancelledError: the client has left.
         """
-        call = _Call(work, gone)
-        self._door.callFromThread(self._start, call)
+        call = self._called(work, gone)
         try:
             return call.outcome.result(self._timeout_s)
         except TimeoutError:
@@ -168,7 +170,16 @@ class ReactorBridge:
             self._door.callFromThread(call.cancel)
             raise DeadlinePassed(timeout_s=self._timeout_s) from None
 
-    def _start(self, call: _Call) -> None:
+    def wait(self, work: Work[T], gone: ClientGone | None = None) -> T:
+        """Do the same without a deadline; the client and the reactor can end it."""
+        return self._called(work, gone).outcome.result()
+
+    def _called(self, work: Work[T], gone: ClientGone | None) -> _Call[T]:
+        call = _Call(work, gone)
+        self._door.callFromThread(self._start, call)
+        return call
+
+    def _start(self, call: _Call[Any]) -> None:
         if self._door.closed:
             call.refuse()
             return
@@ -198,7 +209,7 @@ class LoopBridge:
     _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
 
-    def __call__(self, work: Work, gone: ClientGone | None = None) -> Response:
+    def __call__(self, work: Work[T], gone: ClientGone | None = None) -> T:
         """Return what ``work`` returns; `DeadlinePassed` if that takes too long."""
         del gone  # other servers do not say when a client leaves
         running = asyncio.run_coroutine_threadsafe(work, self._started())
@@ -209,6 +220,11 @@ class LoopBridge:
                 raise
             running.cancel()
             raise DeadlinePassed(timeout_s=self._timeout_s) from None
+
+    def wait(self, work: Work[T], gone: ClientGone | None = None) -> T:
+        """Return what ``work`` returns, however long that takes."""
+        del gone  # as above
+        return asyncio.run_coroutine_threadsafe(work, self._started()).result()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final, Protocol
 
 import attrs
 
-from tbtwist.api.request import Request
+from tbtwist.api.bodies import BodyReader
+from tbtwist.api.request import ParsedBody, Request
 from tbtwist.api.response import FileBody, Response, reason_phrase
 from tbtwist.errors import Refused
 from tbtwist.http.proxies import TrustedProxies
 
 Environ = Mapping[str, Any]
-_LENGTH: Final = re.compile(r"[0-9]{1,18}\Z")
 _BLOCK: Final = 64 * 1024
 
 
@@ -65,56 +64,35 @@ def _headers(environ: Environ) -> Iterator[tuple[str, str]]:
             yield key.replace("_", "-").lower(), environ[key]
 
 
-def read_body(environ: Environ, max_bytes: int) -> bytes:
-    """Return the body; it is refused before a byte of it has been read.
+def read_body(environ: Environ, reader: BodyReader) -> ParsedBody:
+    """Feed the body to ``reader``, which has seen the head, and return it.
 
     Raises:
-        Refused: 413 for what is over ``max_bytes``, 400 for a wrong or broken length.
+        Refused: ``reader`` does not want it, or it ended early.
     """
-    length = environ.get("CONTENT_LENGTH") or ""
+    try:
+        _feed(environ, reader)
+    except BaseException:
+        reader.discard()
+        raise
+    return reader.finish()
+
+
+def _feed(environ: Environ, reader: BodyReader) -> None:
+    """Feed what belongs to this request, and not a byte of the next one."""
+    length = environ.get("CONTENT_LENGTH")
     if length:
-        return _read_exactly(environ["wsgi.input"], _number(length), max_bytes)
-    if environ.get("wsgi.input_terminated"):
-        return _read_to_end(environ["wsgi.input"], max_bytes)
-    return b""
-
-
-def _number(text: str) -> int:
-    if not _LENGTH.match(text):
-        raise Refused(400, "Content-Length is not a number")
-    return int(text)
-
-
-def too_large(max_bytes: int) -> Refused:
-    """Return what a body over the limit is answered with."""
-    return Refused(413, f"The body is larger than {max_bytes} bytes")
-
-
-def _read_exactly(source: Input, length: int, max_bytes: int) -> bytes:
-    if length > max_bytes:
-        raise too_large(max_bytes)
-    body = _read(source, length)
-    if len(body) < length:
+        left = int(length)
+    elif environ.get("wsgi.input_terminated"):
+        left = sys.maxsize
+    else:
+        return
+    source: Input = environ["wsgi.input"]
+    while left and (block := source.read(min(left, _BLOCK))):
+        reader.feed(block)
+        left -= len(block)
+    if left and length:
         raise Refused(400, "The body ended early")
-    return body
-
-
-def _read_to_end(source: Input, max_bytes: int) -> bytes:
-    body = _read(source, max_bytes + 1)
-    if len(body) > max_bytes:
-        raise too_large(max_bytes)
-    return body
-
-
-def _read(source: Input, size: int) -> bytes:
-    """Read ``size`` bytes from a source that may return fewer at a time."""
-    got = io.BytesIO()
-    while got.tell() < size:
-        block = source.read(min(size - got.tell(), _BLOCK))
-        if not block:
-            break
-        got.write(block)
-    return got.getvalue()
 
 
 def status_line(response: Response) -> str:
@@ -125,14 +103,14 @@ def status_line(response: Response) -> str:
 def header_list(response: Response) -> list[tuple[str, str]]:
     """Return the headers with the length, where the status allows a body."""
     headers = list(response.headers)
-    if response.has_body:
+    if response.has_body and response.length is not None:
         headers.append(("Content-Length", str(response.length)))
     return headers
 
 
 @attrs.define(eq=False)
 class FileBlocks:
-    """The first ``length`` bytes of an open file, block by block."""
+    """The ``length`` bytes of a file body, block by block."""
 
     _file: BinaryIO
     _left: int
@@ -140,7 +118,9 @@ class FileBlocks:
     @classmethod
     def open(cls, body: FileBody) -> FileBlocks:
         """Open the file; OSError if it went away."""
-        return cls(body.path.open("rb"), body.length)
+        file = body.path.open("rb")
+        file.seek(body.offset)
+        return cls(file, body.length)
 
     def __iter__(self) -> FileBlocks:
         return self

@@ -15,9 +15,9 @@ from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.server import Request
 from typing_extensions import override
 
+from tbtwist.api.bodies import too_large
 from tbtwist.api.failures import envelope
 from tbtwist.api.health import Health
-from tbtwist.http.environ import too_large
 from tbtwist.http.pages import FAILED
 from tbtwist.http.proxies import TrustedProxies
 

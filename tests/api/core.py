@@ -21,6 +21,7 @@ from tbtwist.auth.cookie import SessionCookies
 from tbtwist.auth.session import SessionData
 from tbtwist.auth.signing import Signer
 from tbtwist.config.schema import Settings, Toolbox
+from tbtwist.errors import Refused
 from tests.api.sample import sample_app
 
 NOW = 1_700_000_000.0
@@ -106,9 +107,18 @@ class Core:
     ) -> Answer:
         """Return the answer; ``path`` may have a query."""
         route, _, query = path.partition("?")
-        request = Request(method, route, query, headers or {}, body, "192.0.2.7")
+        head = Request(method, route, query, headers or {}, client_ip="192.0.2.7")
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-            return Answer(runner.run(self.dispatcher.handle(request)))
+            return Answer(runner.run(self._answer(head, body)))
+
+    async def _answer(self, head: Request, body: bytes) -> Response:
+        try:
+            reader = self.dispatcher.body_reader(head)
+            reader.feed(body)
+            parsed = reader.finish()
+        except Refused as error:
+            return self.dispatcher.refuse(head, error)
+        return await self.dispatcher.handle(attrs.evolve(head, parsed=parsed))
 
     def get(self, path: str, **headers: str) -> Answer:
         """GET ``path``."""

@@ -7,7 +7,7 @@ import concurrent.futures
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -15,7 +15,6 @@ import attrs
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.api.response import Response
 from tbtwist.apps.registry import App
 from tbtwist.apps.result import Result
 from tbtwist.errors import DeadlinePassed
@@ -24,6 +23,7 @@ from tbtwist.http.bridges import GONE, Bridge, ClientGone, Work, loop_bridge
 from tests.api.core import OPEN, make_dispatcher
 from tests.api.sample import sample_app
 
+T = TypeVar("T")
 WsgiCallable = Callable[..., Iterable[bytes]]
 
 
@@ -58,10 +58,12 @@ class FailingBridge:
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def __call__(self, work: Work, gone: ClientGone | None = None) -> Response:
+    def __call__(self, work: Work[T], gone: ClientGone | None = None) -> T:
         """Raise."""
         work.close()
         raise self.error
+
+    wait = __call__
 
 
 class WsgiTestCase(SynchronousTestCase):
@@ -151,12 +153,14 @@ class FailureTests(WsgiTestCase):
         class Removes:
             def __call__(
                 inner,  # noqa: N805 - self is the test
-                work: Work,
+                work: Work[T],
                 gone: ClientGone | None = None,
-            ) -> Response:
+            ) -> T:
                 response = self.bridge(work, gone)
                 path.unlink()
                 return response
+
+            wait = __call__
 
         @self.app.tb(mod_name="Open", name="file")
         async def file() -> Result:
@@ -172,12 +176,13 @@ class FailureTests(WsgiTestCase):
         class Notes:
             def __call__(
                 inner,  # noqa: N805 - self is the test
-                work: Work,
+                work: Work[T],
                 gone: ClientGone | None = None,
-            ) -> Response:
-                work.close()
+            ) -> T:
                 seen.append(gone)
-                return Response(204)
+                return self.bridge(work)
+
+            wait = __call__
 
         run(self.over(Notes()), PATH_INFO="/api/ping", **{GONE: "watch"})
         self.assertEqual(seen, ["watch"])

@@ -93,4 +93,4 @@ class BodyLimitTests(SynchronousTestCase):
         """Twisted's own multipart parser never sees a body (T2)."""
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         reply = self.server.ask("POST", "/api/Open/echo", headers, b"--broken")
-        self.assertEqual(reply.status, 415)
+        self.assertEqual(reply.status, 400)

@@ -9,7 +9,10 @@ from typing import Any
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.api.bodies import BodyLimits, BodyReader
+from tbtwist.api.request import ParsedBody
 from tbtwist.api.response import FileBody, Response
+from tbtwist.apps.uploads import UploadFolder
 from tbtwist.errors import Refused
 from tbtwist.http.environ import (
     FileBlocks,
@@ -90,6 +93,14 @@ class HeadTests(SynchronousTestCase):
         self.assertEqual((head.client_ip, head.secure), ("198.51.100.7", True))
 
 
+def read(max_bytes: int = 50, **values: Any) -> ParsedBody:
+    """Read the body of a request, of at most ``max_bytes``."""
+    wsgi = environ(**values)
+    limits = BodyLimits(max_body_bytes=max_bytes)
+    head = read_head(wsgi, TrustedProxies())
+    return read_body(wsgi, BodyReader(head, limits, UploadFolder(Path("nowhere"))))
+
+
 class BodyTests(SynchronousTestCase):
     """The body of a request."""
 
@@ -97,43 +108,38 @@ class BodyTests(SynchronousTestCase):
     def test_exactly_the_length(self, body: bytes, rest: bytes) -> None:
         """We read what belongs to this request and not a byte more."""
         source = Trickle(body + rest)
-        got = read_body(
-            environ(CONTENT_LENGTH=str(len(body)), **{"wsgi.input": source}), 50
-        )
-        self.assertEqual(got, body)
+        got = read(CONTENT_LENGTH=str(len(body)), **{"wsgi.input": source})
+        self.assertEqual(got.raw, body)
         self.assertEqual(source.tell(), len(body))
 
     def test_no_length_is_no_body(self) -> None:
         """Without a length nothing is read: the input may never end."""
-        self.assertEqual(read_body(environ(), 50), b"")
-        self.assertEqual(read_body(environ(CONTENT_LENGTH=""), 50), b"")
+        self.assertEqual(read().raw, b"")
+        self.assertEqual(read(CONTENT_LENGTH="").raw, b"")
 
     def test_too_large_is_refused_before_reading(self) -> None:
         """A body over the limit is 413 before a byte of it was asked for."""
         source = Trickle(b"x" * 100)
-        values = environ(CONTENT_LENGTH="51", **{"wsgi.input": source})
-        error = self.assertRaises(Refused, read_body, values, 50)
+        values: dict[str, Any] = {"CONTENT_LENGTH": "51", "wsgi.input": source}
+        error = self.assertRaises(Refused, read, **values)
         self.assertEqual((error.status, source.asked), (413, 0))
 
     def test_wrong_lengths(self) -> None:
         """A length that is no number is 400."""
         for length in ("-1", "+5", "5x", "0x5", " 5", "\u0665", "9" * 30):
-            values = environ(CONTENT_LENGTH=length)
-            error = self.assertRaises(Refused, read_body, values, 50)
+            error = self.assertRaises(Refused, read, CONTENT_LENGTH=length)
             self.assertEqual(error.status, 400, length)
 
     def test_broken_off(self) -> None:
         """A body that ends early is 400, not a shorter body."""
-        values = environ(CONTENT_LENGTH="12")
-        error = self.assertRaises(Refused, read_body, values, 50)
+        error = self.assertRaises(Refused, read, CONTENT_LENGTH="12")
         self.assertEqual(error.status, 400)
 
     def test_terminated_input(self) -> None:
         """A server that ends the input itself needs no length; the limit holds."""
-        values = environ(**{"wsgi.input_terminated": True})
-        self.assertEqual(read_body(values, 11), b"hello world")
-        values = environ(**{"wsgi.input_terminated": True})
-        error = self.assertRaises(Refused, read_body, values, 10)
+        values = {"wsgi.input_terminated": True}
+        self.assertEqual(read(11, **values).raw, b"hello world")
+        error = self.assertRaises(Refused, read, 10, **values)
         self.assertEqual(error.status, 413)
 
 
