@@ -197,6 +197,13 @@ class SecretUnusable(TbtwistError):
     reason: str
 
 
+@attrs.define(eq=False)
+class KeysUnavailable(TbtwistError):
+    """The token issuer's public keys cannot be fetched: {reason}."""
+
+    reason: str
+
+
 # --- the bus -----------------------------------------------------------------
 
 

@@ -55,6 +55,25 @@ def load_secrets(
         raise SecretUnusable(reason=reason) from error
 
 
+def token_secrets(settings: Settings, cookie: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return the secrets that verify Bearer tokens: their own, else the cookie's.
+
+    A cookie is no token and a token no cookie although one secret may sign both:
+    what is signed of a cookie begins with ``{``, of a token never.
+
+    Raises:
+        SecretUnusable: one of them is too short.
+    """
+    parts = [part.strip() for part in settings.auth.jwt_secret.split(",")]
+    configured = [part for part in parts if part]
+    if any(len(part) < MIN_CHARS for part in configured):
+        reason = (
+            f"auth.jwt_secret (TB_JWT_SECRET) needs at least {MIN_CHARS} characters"
+        )
+        raise SecretUnusable(reason=reason)
+    return tuple(part.encode() for part in configured) or cookie
+
+
 def _check_configured(secrets: Sequence[str], *, production: bool) -> None:
     needed = MIN_PRODUCTION_CHARS if production else MIN_CHARS
     if len(secrets[0]) < needed:

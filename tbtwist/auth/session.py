@@ -28,7 +28,7 @@ class SessionData:
     """
 
     user_id: str = ""
-    session_id: str = ""
+    session_id: str = attrs.field(default="", repr=False)
     user_name: str = "anonymous"
     level: int = ANONYMOUS
     spec: str = ""
@@ -36,8 +36,15 @@ class SessionData:
     provider_user_id: str = ""
     validated: bool = False
     anonymous: bool = True
-    extra: Mapping[str, Any] = attrs.Factory(dict)
-    live_data: Mapping[str, Any] = attrs.Factory(dict)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    live_data: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def issued_at(self) -> float:
+        """Return when the session began; 0 if it does not say."""
+        at = self.extra.get("created_at", 0)
+        known = isinstance(at, int | float) and not isinstance(at, bool)
+        return float(at) if known else 0.0
 
     def is_expired(self, now: float) -> bool:
         """Whether the session had an end, and it has passed."""
