@@ -100,10 +100,13 @@ def _way_to_reactor() -> CallOnReactor:
 
 
 def result_of(function: Function, value: object) -> Result:
-    """Return what ``function`` returned as a `Result` with its origin."""
+    """Return what ``function`` returned as a `Result` with its origin.
+
+    The result of another function, passed on, keeps that one's.
+    """
     origin = [function.module, function.name, "tb"]
     if isinstance(value, Result):
-        return attrs.evolve(value, origin=origin)
+        return attrs.evolve(value, origin=value.origin or origin)
     made = Result.ok(
         value,
         data_info="Auto generated result",

@@ -1,18 +1,69 @@
-"""Imports an application's modules, which register what they offer (contract §9)."""
+"""Makes the application of a worker and imports its modules (contract §9)."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import ModuleType
 
-from tbtwist.apps.registry import App, as_default
+from tbtwist.apps.application import Application
+from tbtwist.apps.registry import App, as_default, get_app
+from tbtwist.apps.toolboxv2.quiet import printed
+from tbtwist.apps.toolboxv2.starting import PACKAGE, start_toolbox
+from tbtwist.config.schema import Settings
 from tbtwist.errors import ModuleFailed
 
 
-def load_modules(names: Sequence[str], app: App, *, cwd: Path) -> None:
+def load_application(
+    settings: Settings, name: str, environ: MutableMapping[str, str], *, cwd: Path
+) -> Application:
+    """Return the application that ``toolbox.app`` asks for, its modules imported.
+
+    ``name`` becomes its name; ``environ`` is this process's own environment, which
+    a real ToolBoxV2 reads for itself.
+
+    Raises:
+        ModuleFailed: it cannot be made, or one of its modules cannot be imported.
+    """
+    app = _made(settings, name, environ, cwd)
+    app.name = name
+    with printed() if settings.toolbox.app == PACKAGE else nullcontext():
+        load_modules(settings.toolbox.modules, app, cwd=cwd)
+    return app
+
+
+def _made(
+    settings: Settings, name: str, environ: MutableMapping[str, str], cwd: Path
+) -> Application:
+    kind = settings.toolbox.app
+    if kind == "tbtwist":
+        return get_app()
+    if kind == PACKAGE:
+        toolbox_name = f"{settings.toolbox.instance_id}_{name}"
+        return start_toolbox(toolbox_name, environ, Path(settings.data_dir))
+    return _from_factory(kind, cwd)
+
+
+def _from_factory(place: str, cwd: Path) -> Application:
+    """Call what ``package.module:factory`` names."""
+    _find_from(cwd)
+    module, _, factory = place.partition(":")
+    found = _imported(module, cwd)
+    try:
+        app = getattr(found, factory)()
+    except (Exception, SystemExit) as error:
+        raise _failed(place, error, cwd) from error
+    if not isinstance(app, Application):
+        reason = f"it returned {app!r}, which is no application"
+        raise ModuleFailed(place, found.__file__ or str(cwd), reason)
+    return app
+
+
+def load_modules(names: Sequence[str], app: Application, *, cwd: Path) -> None:
     """Import ``names``; what they `export` is registered with ``app``.
 
     Modules are found from ``cwd`` and on ``PYTHONPATH``.
@@ -20,17 +71,25 @@ def load_modules(names: Sequence[str], app: App, *, cwd: Path) -> None:
     Raises:
         ModuleFailed: one of them is missing or cannot be imported.
     """
+    _find_from(cwd)
+    with _registering(app):
+        for name in names:
+            _imported(name, cwd)
+
+
+def _registering(app: Application) -> AbstractContextManager[None]:
+    return as_default(app) if isinstance(app, App) else nullcontext()
+
+
+def _find_from(cwd: Path) -> None:
     if str(cwd) not in sys.path:
         sys.path.insert(0, str(cwd))
     importlib.invalidate_caches()
-    with as_default(app):
-        for name in names:
-            _load(name, cwd)
 
 
-def _load(name: str, cwd: Path) -> None:
+def _imported(name: str, cwd: Path) -> ModuleType:
     try:
-        importlib.import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if not _is_missing(name, error):
             raise _failed(name, error, cwd) from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from typing import Any, Final, TypeVar, overload
 
 from typing_extensions import Unpack
 
+from tbtwist.apps.addresses import Address, split
 from tbtwist.apps.background import BackgroundTasks
 from tbtwist.apps.calls import (
     bind,
@@ -34,9 +34,6 @@ from tbtwist.auth.access import Target
 from tbtwist.errors import FunctionNotFound, TbtwistError
 
 F = TypeVar("F", bound=Callable[..., Any])
-Address = str | tuple[str, str] | Enum
-"""``"Module.function"``, ``(module, function)``, or an Enum as in R8.2."""
-
 _IGNORED: Final = ("tb_run_function_with_state", "tb_run_with_specification")
 """Arguments of ToolBoxV2's `a_run_any` without a meaning here."""
 
@@ -57,9 +54,19 @@ class App(Messaging):
     ) -> None:
         super().__init__(pool or SyncPool(threads=20, queue=200), timeout_s)
         self.name = name
-        self.functions: dict[str, dict[str, Function]] = {}
-        self.websocket_handlers: dict[str, SocketHandlers] = {}
+        self._functions: dict[str, dict[str, Function]] = {}
+        self._websockets: dict[str, SocketHandlers] = {}
         self._background = BackgroundTasks()
+
+    @property
+    def functions(self) -> Mapping[str, Mapping[str, Function]]:
+        """Return every function, by module and name."""
+        return self._functions
+
+    @property
+    def websocket_handlers(self) -> Mapping[str, SocketHandlers]:
+        """Return the handlers of WebSockets by their id, ``Module/name``."""
+        return self._websockets
 
     # --- registering ---------------------------------------------------------
 
@@ -93,7 +100,7 @@ class App(Messaging):
         return register
 
     def _add(self, function: Function) -> None:
-        known = self.functions.setdefault(function.module, {})
+        known = self._functions.setdefault(function.module, {})
         if function.name in known:
             same_place(
                 f"{function.module}/{function.name}",
@@ -109,14 +116,14 @@ class App(Messaging):
             raise TypeError(msg)
         target = Target(maker.module, maker.name, api=True, level=maker.level)
         handlers = SocketHandlers.of(target, maker.func, table)
-        known = self.websocket_handlers.get(handlers.id)
+        known = self._websockets.get(handlers.id)
         if known is not None:
             same_place(f"the WebSocket {handlers.id}", known.func, maker.func)
-        self.websocket_handlers[handlers.id] = handlers
+        self._websockets[handlers.id] = handlers
 
     def find(self, module: str, function: str) -> Function | None:
         """Return a function by its name."""
-        return self.functions.get(module, {}).get(function)
+        return self._functions.get(module, {}).get(function)
 
     # --- calling -------------------------------------------------------------
 
@@ -227,7 +234,7 @@ class App(Messaging):
         self, address: Address, args: tuple[object, ...], kwargs: dict[str, Any]
     ) -> tuple[Function, dict[str, Any]]:
         """Find the function, and put its arguments under their names (R8.2)."""
-        module, name = _split(address)
+        module, name = split(address)
         function = self.find(module, name)
         if function is None:
             raise FunctionNotFound(module, name)
@@ -250,16 +257,6 @@ class App(Messaging):
         """Leave the bus and cancel background tasks; on the reactor's thread."""
         self.disconnect_bus()
         self._background.cancel_all()
-
-
-def _split(address: Address) -> tuple[str, str]:
-    """Return module and function; a module's name may contain dots."""
-    if isinstance(address, Enum):
-        return str(type(address)["NAME"].value), str(address.value)
-    if isinstance(address, str):
-        module, _, function = address.rpartition(".")
-        return module, function
-    return address
 
 
 _default: App | None = None

@@ -11,10 +11,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tbtwist.apps import items
+from tbtwist.apps.application import Application
 from tbtwist.apps.calls import INTERNAL, perform
 from tbtwist.apps.functions import Function
 from tbtwist.apps.items import Message
-from tbtwist.apps.registry import App
 from tbtwist.apps.replies import Replies
 from tbtwist.apps.runner import Runner
 from tbtwist.apps.signature import Signature
@@ -50,7 +50,7 @@ class SocketHost:
 
     def __init__(
         self,
-        app: App,
+        app: Application,
         runner: Runner,
         rules: AccessRules,
         settings: Settings,

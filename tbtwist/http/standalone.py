@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
-from tbtwist.apps.loading import load_modules
+from tbtwist.apps.application import Application
+from tbtwist.apps.loading import load_application, load_modules
 from tbtwist.apps.pool import SyncPool
-from tbtwist.apps.registry import App, get_app
 from tbtwist.apps.runner import LoopRunner
 from tbtwist.auth.access import AccessRules
 from tbtwist.auth.cookie import SessionCookies
@@ -33,24 +33,28 @@ _SLACK_S = 5.0
 def standalone(
     settings: Settings,
     *,
-    app: App | None = None,
+    app: Application | None = None,
     cwd: Path | None = None,
     bridge: Bridge | None = None,
 ) -> WsgiApplication:
     """Return a WSGI callable that needs no worker around it, and no bus.
 
-    The modules of ``toolbox.modules`` are imported, relative to ``cwd``. Coroutines
-    run on one background loop, unless ``bridge`` says otherwise.
+    The application is the one that ``toolbox.app`` asks for, unless ``app`` is
+    given, with the modules of ``toolbox.modules`` imported relative to ``cwd``.
+    Coroutines run on one background loop, unless ``bridge`` says otherwise.
 
     Raises:
-        ModuleFailed: a module cannot be imported.
+        ModuleFailed: the application cannot be made, or a module imported.
         SecretUnusable: there is no usable session secret.
     """
     config = settings.http_worker
-    app = get_app() if app is None else app
+    cwd = cwd or Path.cwd()
+    if app is None:
+        app = load_application(settings, "wsgi", os.environ, cwd=cwd)
+    else:
+        load_modules(settings.toolbox.modules, app, cwd=cwd)
     app.pool = SyncPool(config.sync_threads, config.sync_queue)
     app.timeout_s = config.timeout
-    load_modules(settings.toolbox.modules, app, cwd=cwd or Path.cwd())
     data_dir = Path(settings.data_dir)
     keys = load_secrets(settings, data_dir=data_dir, random=secrets.token_bytes)
     dispatcher = Dispatcher(

@@ -13,9 +13,9 @@ from twisted.python.threadpool import ThreadPool
 
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
-from tbtwist.apps.loading import load_modules
+from tbtwist.apps.application import Application
+from tbtwist.apps.loading import load_application
 from tbtwist.apps.pool import PoolService, SyncPool
-from tbtwist.apps.registry import get_app
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.apps.sockets import SocketHost
 from tbtwist.auth.access import AccessRules
@@ -48,8 +48,7 @@ class HttpRole:
         self._port: IListeningPort | None = None
         self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
         self._health.bus_connected = False
-        self._app = get_app()
-        self._app.name = process.identity.slot
+        self._app: Application
         self._runner = ReactorRunner(process.reactor)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
         self.drain_timeout_s = self._config.drain_timeout_s
@@ -65,10 +64,12 @@ class HttpRole:
         self._listener = process.listener(
             "http", self._config.host, self._config.port, self._config.backlog
         )
+        self._app = load_application(
+            process.settings, process.identity.slot, os.environ, cwd=process.cwd
+        )
         self._app.pool = SyncPool(self._config.sync_threads, self._config.sync_queue)
         self._app.timeout_s = self._config.timeout
         self._pool = PoolService(self._app.pool, process.reactor, self.drain_timeout_s)
-        load_modules(process.settings.toolbox.modules, self._app, cwd=process.cwd)
         rules = AccessRules.from_settings(process.settings)
         self._host = SocketHost(
             self._app, self._runner, rules, process.settings, process.now

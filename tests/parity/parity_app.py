@@ -1,0 +1,292 @@
+"""A ToolBoxV2 module with one function of every kind, for both workers to serve.
+
+It runs in the Python of the real package, so it imports nothing of ours.
+"""
+
+import asyncio
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from toolboxv2 import Result, get_app
+
+MODULE = "openParity"
+tb = get_app("parity").tb
+folder = Path(tempfile.gettempdir())
+
+
+@tb(mod_name="Open", name="greet", api=True)
+def greet(who: str = "you") -> Any:
+    """Answer from a plain function."""
+    return Result.ok({"hi": who})
+
+
+@tb(mod_name="Open", name="greet_async", api=True)
+async def greet_async(who: str = "you") -> Any:
+    """Answer from a coroutine function."""
+    await asyncio.sleep(0)
+    return Result.ok({"hi": who}, data_info="a greeting", info="Hello")
+
+
+@tb(mod_name="Open", name="value", api=True)
+def value(kind: str = "dict") -> Any:
+    """Answer with something that is no Result."""
+    values = {
+        "dict": {"a": [1, 2.5, None, True]},
+        "list": [1, "zwei", {"drei": 3}],
+        "text": "Grüße",
+        "page": "<p>hello</p>",
+        "number": 7,
+        "none": None,
+    }
+    return values[kind]
+
+
+@tb(mod_name="Open", name="bare", api=True, row=True)
+def bare(kind: str = "dict") -> Any:
+    """Answer with bare data."""
+    return {"a": 1} if kind == "dict" else "text"
+
+
+@tb(mod_name="Open", name="json", api=True)
+def as_json(status: int = 0) -> Any:
+    """Answer with JSON, with a status of its own."""
+    return Result.json({"x": 1}, status_code=int(status) or None)
+
+
+@tb(mod_name="Open", name="text", api=True)
+def as_text(kind: str = "text/plain") -> Any:
+    """Answer with text."""
+    return Result.text("a,b\n1,2\n", content_type=kind)
+
+
+@tb(mod_name="Open", name="html", api=True)
+def as_html(status: int = 200) -> Any:
+    """Answer with a page."""
+    return Result.html("<h1>hello</h1>", status=int(status), row=True)
+
+
+@tb(mod_name="Open", name="html_headers", api=True)
+def html_with_headers() -> Any:
+    """Answer with a page and headers."""
+    return Result.html("<h1>hello</h1>", headers={"X-Own": "yes"}, row=True)
+
+
+@tb(mod_name="Open", name="redirect", api=True)
+def redirect(to: str = "/elsewhere", status: int = 302) -> Any:
+    """Send the client elsewhere."""
+    return Result.redirect(to, status_code=int(status))
+
+
+@tb(mod_name="Open", name="binary", api=True)
+def binary(name: str | None = None) -> Any:
+    """Answer with bytes."""
+    return Result.binary(b"\x00\x01\xff", "image/x-own", download_name=name)
+
+
+@tb(mod_name="Open", name="file", api=True)
+def as_file(name: str = "report.csv") -> Any:
+    """Answer with a download."""
+    return Result.file(b"a,b\n1,2\n", name)
+
+
+@tb(mod_name="Open", name="file_path", api=True)
+def file_path(name: str = "report.csv") -> Any:
+    """Answer with a file of this machine."""
+    path = folder / f"parity-{name}"
+    path.write_bytes(b"0123456789" * 10)
+    return Result.file_path(str(path), filename=name)
+
+
+@tb(mod_name="Open", name="no_file", api=True)
+def no_file() -> Any:
+    """Answer with a file that is not there."""
+    return Result.file_path(str(folder / "parity-nothing"))
+
+
+@tb(mod_name="Open", name="stream", api=True)
+def stream() -> Any:
+    """Answer with text in pieces."""
+    return Result.stream(iter(["one\n", "two\n"]), content_type="text/plain")
+
+
+@tb(mod_name="Open", name="events", api=True)
+def events() -> Any:
+    """Answer with Server-Sent Events."""
+
+    async def made() -> Any:
+        yield {"event": "tick", "data": {"n": 1}}
+        yield "plain"
+
+    return Result.sse(made())
+
+
+@tb(mod_name="Open", name="failure", api=True)
+def failure(kind: str = "error", code: int = 0) -> Any:
+    """Fail in one of the ways there are."""
+    ways: dict[str, Any] = {
+        "error": Result.error,
+        "user": Result.default_user_error,
+        "internal": Result.default_internal_error,
+        "custom": Result.custom_error,
+    }
+    more = {"exec_code": int(code)} if code else {}
+    return ways[kind](info="It did not work", **more)
+
+
+@tb(mod_name="Open", name="crash", api=True)
+def crash() -> Any:
+    """Raise."""
+    msg = "something private"
+    raise RuntimeError(msg)
+
+
+@tb(mod_name="Open", name="nested", api=True)
+def nested() -> Any:
+    """Answer with the result of another function."""
+    return Result.ok(Result.ok({"inner": 1}))
+
+
+@tb(mod_name="Open", name="forwarded", api=True)
+async def forwarded() -> Any:
+    """Answer with what another function answered."""
+    app = get_app("parity")
+    return await app.a_run_any(("Open", "greet_async"), get_results=True, who="me")
+
+
+@tb(mod_name="Open", name="request", api=True, request_as_kwarg=True)
+async def request_of(request: Any = None, who: str = "you") -> Any:
+    """Answer with what is known of the request."""
+    return {
+        "class": f"{type(request).__module__}.{type(request).__name__}",
+        "method": request.method,
+        "path": request.path,
+        "query": request.query_params,
+        "form": request.form_data,
+        "body": request.body,
+        "type": request.content_type,
+        "agent": request.headers.user_agent,
+        "own": request.headers.to_dict().get("x-own"),
+        "user": request.session.user_name,
+        "level": request.session.level,
+        "anonymous": request.session.anonymous,
+        "who": who,
+    }
+
+
+@tb(mod_name="Open", name="data", api=True, request_as_kwarg=True)
+async def data_of(request: Any = None) -> Any:
+    """Answer with what came as ``data``."""
+    return {"data": getattr(request, "data", None), "body": request.body}
+
+
+@tb(mod_name="Open", name="spread", api=True)
+async def spread(first: Any = None, second: Any = None) -> Any:
+    """Answer with what came inside of ``data``."""
+    return [first, second]
+
+
+@tb(mod_name="Open", name="anything", api=True)
+async def anything(**kwargs: Any) -> Any:
+    """Answer with all that came."""
+    return dict(sorted(kwargs.items()))
+
+
+@tb(mod_name="Open", name="with_app", api=True)
+def with_app(app: Any, who: str = "you") -> Any:
+    """Answer with what is known of the App."""
+    return {"class": type(app).__name__, "who": who}
+
+
+@tb(mod_name="Open", name="needs", api=True)
+def needs(item: str) -> Any:
+    """Answer with what must be given."""
+    return item
+
+
+@tb(mod_name="Open", name="number", api=True)
+def number(count: int = 1) -> Any:
+    """Answer with a number and its class."""
+    return [count, type(count).__name__]
+
+
+@tb(mod_name="Open", name="upload", api=True)
+def upload(files: Any = None) -> Any:
+    """Answer with what is known of the uploads."""
+    return {
+        name: [file.filename, file.content_type, file.size, len(file.read())]
+        for name, file in (files or {}).items()
+    }
+
+
+@tb(mod_name="Open", name="deep/er", api=True)
+def deeper() -> Any:
+    """Have a slash in the name."""
+    return "deep"
+
+
+@tb(mod_name="Open", name="post_only", api=True, api_methods=["POST"])
+def post_only() -> Any:
+    """Be there for POST."""
+    return "posted"
+
+
+@tb(mod_name="Open", name="hidden")
+def hidden(**kwargs: Any) -> Any:
+    """Be no API."""
+    return "seen"
+
+
+@tb(mod_name="Closed", name="member", api=True)
+def member() -> Any:
+    """Be there for those who are somebody."""
+    return "yours"
+
+
+@tb(mod_name="Closed", name="trusted", api=True, level=2)
+def trusted() -> Any:
+    """Be there for those who are trusted."""
+    return "yours"
+
+
+@tb(mod_name="Closed", name="free", api=True, level=0)
+def free() -> Any:
+    """Be there for anybody."""
+    return "ours"
+
+
+@tb(mod_name="Closed", name="open_to_all", api=True)
+def open_to_all() -> Any:
+    """Be open by its name."""
+    return "open"
+
+
+@tb(mod_name="Open", name="threads", api=True)
+def threads() -> Any:
+    """Block for a moment, and say where."""
+    time.sleep(0.2)
+    return threading.current_thread().name
+
+
+@tb(mod_name="Open", websocket_handler="room")
+def room(app: Any) -> Any:
+    """Talk over a WebSocket."""
+
+    async def on_connect(session: Any, conn_id: str | None = None) -> Any:
+        return {"type": "welcome", "path": session["path"]}
+
+    async def on_message(app: Any, payload: Any, conn_id: str, session: Any) -> Any:
+        if payload.get("type") == "shout":
+            await app.ws_broadcast("Open/room", {"type": "shout", "by": conn_id})
+        return {"type": "echo", "data": payload, "app": type(app).__name__}
+
+    def on_disconnect(conn_id: str | None = None, **kwargs: Any) -> Any:
+        return None
+
+    return {
+        "on_connect": on_connect,
+        "on_message": on_message,
+        "on_disconnect": on_disconnect,
+    }
