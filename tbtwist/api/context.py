@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -18,9 +19,12 @@ from tbtwist.apps.request import (
     RequestInfo,
 )
 from tbtwist.auth.access import Subject
-from tbtwist.auth.cookie import SessionCookies
-from tbtwist.auth.session import SessionData, anonymous_session, authenticated_session
+from tbtwist.auth.identity import BadCredentials, Found, Identifier
+from tbtwist.auth.session import SessionData, authenticated_session
+from tbtwist.errors import Refused
 from tbtwist.identity import RandomBytes
+
+_CHALLENGE: Final = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
 
 
 @attrs.frozen
@@ -33,42 +37,89 @@ class Caller:
 
 @attrs.frozen
 class Callers:
-    """Finds out who calls, and turns a login or logout into a cookie."""
+    """Finds out who calls, and turns a login or logout into a cookie.
 
-    _cookies: SessionCookies
+    ``now`` is the wall clock.
+    """
+
+    _identifier: Identifier
     _now: Callable[[], float]
     _random: RandomBytes
 
-    def identify(self, request: Request) -> Caller:
-        """Return who calls: by the cookie, else nobody with a fresh id."""
-        now = self._now()
-        found = self._cookies.read(request.headers.get("cookie"), now)
-        session = found or anonymous_session(self._random)
-        subject = Subject(session.level, authenticated=session.authenticated(now))
-        return Caller(session, subject)
+    async def identify(self, request: Request) -> Caller:
+        """Return who calls: by API key, Bearer token, cookie, or nobody.
 
-    def cookie_for(self, session: AppSession, request: Request) -> str | None:
+        Raises:
+            Refused: 401 for a key or token that is no good.
+        """
+        return self._caller(
+            await self._identifier.identify(request.headers, self._now())
+        )
+
+    async def by_token(self, token: str) -> Caller:
+        """Return whose Bearer token this is, wherever it was found.
+
+        Raises:
+            Refused: 401 for one that is no good.
+        """
+        return self._caller(await self._identifier.by_token(token, self._now()))
+
+    def _caller(self, found: Found) -> Caller:
+        if isinstance(found, BadCredentials):
+            raise Refused(401, found.reason, _CHALLENGE)
+        return Caller(found.session, found.subject(self._now()))
+
+    async def cookie_for(
+        self, caller: Caller, session: AppSession, request: Request
+    ) -> str | None:
         """Return the Set-Cookie that a function's login or logout asks for."""
         match session.change:
             case None:
                 return None
             case LoggedOut():
-                return self._cookies.clear_cookie()
+                return await self.log_out(caller, request)
             case LoggedIn() as login:
+                await self._end_cookie(request)
                 return self._fresh(login, request)
+
+    async def log_out(self, caller: Caller, request: Request) -> str:
+        """End the caller's session everywhere; return the Set-Cookie for the browser.
+
+        When this returns, every worker knows or will within a second, also one that
+        is started later.
+        """
+        await self._identifier.revoker.revoke(caller.session)
+        await self._end_cookie(request)
+        return self._identifier.cookies.clear_cookie()
+
+    def cookie_of(self, caller: Caller) -> str:
+        """Return the Set-Cookie for a caller who has shown a token.
+
+        It ends with the token or at the cookie's maximum age, and has the token's
+        session id, so that logging out ends both.
+        """
+        return self._identifier.cookies.set_cookie(caller.session, self._now())
+
+    async def _end_cookie(self, request: Request) -> None:
+        """End the session in the cookie that is about to be replaced."""
+        now = self._now()
+        found = self._identifier.by_cookie(request.headers.get("cookie"), now)
+        if found is not None and found.authenticated(now):
+            await self._identifier.revoker.revoke(found.session)
 
     def _fresh(self, login: LoggedIn, request: Request) -> str:
         """Return a cookie under a new session id: an old one may be known to others."""
         now = self._now()
+        cookies = self._identifier.cookies
         session = authenticated_session(
             login.user_id,
             login.user_name,
             level=login.level,
-            exp=self._cookies.ends_at(0, now),
+            exp=cookies.ends_at(0, now),
             random=self._random,
             extra={"client_ip": request.client_ip, "created_at": now},
         )
-        return self._cookies.set_cookie(session, now)
+        return cookies.set_cookie(session, now)
 
 
 def request_data(

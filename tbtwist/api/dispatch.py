@@ -27,13 +27,14 @@ from tbtwist.api.health import Health
 from tbtwist.api.request import Request
 from tbtwist.api.response import Response
 from tbtwist.api.results import to_response
+from tbtwist.apps.application import Application
 from tbtwist.apps.functions import Function
-from tbtwist.apps.registry import App
 from tbtwist.apps.request import RequestData
 from tbtwist.apps.runner import Runner
 from tbtwist.apps.uploads import UploadFolder
 from tbtwist.auth.access import AccessRules, decide
 from tbtwist.auth.cookie import SessionCookies
+from tbtwist.auth.identity import Identifier, by_cookie_alone
 from tbtwist.config.schema import Settings
 from tbtwist.errors import Refused
 from tbtwist.identity import RandomBytes
@@ -48,10 +49,11 @@ _CALL_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 class Dispatcher:
     """Answers every path that `owns` is true for; an unreadable one is empty.
 
-    ``now`` is the wall clock, ``random`` a source of randomness.
+    ``now`` is the wall clock, ``random`` a source of randomness. Without an
+    ``identifier``, cookies and API keys count, and tokens do not.
     """
 
-    app: App
+    app: Application
     runner: Runner
     cookies: SessionCookies
     rules: AccessRules
@@ -59,6 +61,7 @@ class Dispatcher:
     now: Callable[[], float]
     health: Health
     random: RandomBytes = secrets.token_bytes
+    identifier: Identifier | None = None
     uploads: UploadFolder = attrs.field(init=False)
     _limits: BodyLimits = attrs.field(init=False)
     _routes: routes.Routes = attrs.field(init=False)
@@ -70,7 +73,10 @@ class Dispatcher:
         self._limits = BodyLimits.from_settings(self.settings.http_worker)
         self._routes = routes.Routes(self.settings.toolbox.api_prefix)
         self._cors = CorsPolicy.from_settings(self.settings)
-        self._callers = Callers(self.cookies, self.now, self.random)
+        identifier = self.identifier or by_cookie_alone(
+            self.cookies, self.settings.auth, self.now, self.random
+        )
+        self._callers = Callers(identifier, self.now, self.random)
 
     def owns(self, path: str) -> bool:
         """Whether ``path`` (percent-decoded) is answered here."""
@@ -159,7 +165,7 @@ class Dispatcher:
         function = self.app.find(module, name)
         if function is None:
             return failures.not_found(module, name)
-        caller = self._callers.identify(request)
+        caller = await self._callers.identify(request)
         method = request.effective_method
         decision = decide(self.rules, caller.subject, function.target, method)
         refused = failures.from_decision(decision, module, name)
@@ -171,7 +177,7 @@ class Dispatcher:
             lambda: self.app.call(function, kwargs),
             timeout_s=self.settings.http_worker.timeout,
         )
-        cookie = self._callers.cookie_for(data.session, request)
+        cookie = await self._callers.cookie_for(caller, data.session, request)
         response = to_response(result)
         return response.with_headers(("Set-Cookie", cookie)) if cookie else response
 

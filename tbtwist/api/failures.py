@@ -26,6 +26,7 @@ from tbtwist.errors import (
     CallTimeout,
     DeadlinePassed,
     FunctionNotFound,
+    KeysUnavailable,
     MissingArgument,
     PoolFull,
     QueueFull,
@@ -46,6 +47,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     PoolFull: 503,
     QueueFull: 503,
     BusUnavailable: 503,
+    KeysUnavailable: 503,
     DeadlinePassed: 504,
     CallTimeout: 504,
 }

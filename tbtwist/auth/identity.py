@@ -15,7 +15,7 @@ import attrs
 from tbtwist.auth.access import Subject
 from tbtwist.auth.cookie import SessionCookies
 from tbtwist.auth.keys import ApiKeys
-from tbtwist.auth.revocation import Revoker
+from tbtwist.auth.revocation import MemoryRevoker, Revoker
 from tbtwist.auth.session import SessionData, anonymous_session
 from tbtwist.config.schema import Auth
 from tbtwist.identity import RandomBytes
@@ -143,6 +143,13 @@ class Identifier:
         return self.revoker.is_revoked(
             session.session_id, session.user_id, session.issued_at
         )
+
+
+def by_cookie_alone(
+    cookies: SessionCookies, auth: Auth, now: Callable[[], float], random: RandomBytes
+) -> Identifier:
+    """Return an identifier that knows no tokens, and logouts of this process only."""
+    return Identifier.of(cookies, MemoryRevoker(now), no_tokens, auth, random)
 
 
 def bearer_token(header: str | None) -> str | None:

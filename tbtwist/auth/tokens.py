@@ -151,8 +151,11 @@ def unproven_end(token: str) -> float:
 
 
 def token_id(token: str) -> str:
-    """Return an id of a token without one: of what is signed, for a signature may vary."""
-    signed = token.rpartition(".")[0]
+    """Return an id of a token without one.
+
+    A JWT's is of what is signed: there may be several good signatures.
+    """
+    signed = token.rpartition(".")[0] if _FORM.match(token) else token
     return "jwt_" + hashlib.sha256(signed.encode()).hexdigest()[:32]
 
 
