@@ -39,13 +39,18 @@ class Parameter:
     positional_only: bool
 
     def value(self, given: Mapping[str, Any]) -> Any:
-        """Return what to pass for it; `MissingArgument` where there is nothing."""
+        """Return what to pass for it; `MissingArgument` where there is nothing.
+
+        A parameter whose default is None takes null, whatever its annotation says.
+        """
         if self.name not in given:
             if self.required:
                 raise MissingArgument(self.name)
             return self.default
         value = given[self.name]
-        return value if self.convert is None else self.convert(self.name, value)
+        if self.convert is None or (value is None and self.default is None):
+            return value
+        return self.convert(self.name, value)
 
 
 @attrs.frozen

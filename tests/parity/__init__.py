@@ -1,0 +1,1 @@
+"""Our worker and the real one, side by side."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from toolboxv2 import Result, get_app
 
-MODULE = "openParity"
 tb = get_app("parity").tb
 folder = Path(tempfile.gettempdir())
 
@@ -206,6 +205,12 @@ def needs(item: str) -> Any:
     return item
 
 
+@tb(mod_name="Open", name="maybe", api=True)
+def maybe(who: str = None) -> Any:  # type: ignore[assignment] # noqa: RUF013 - as many write it
+    """Answer with what was given, if anything."""
+    return who
+
+
 @tb(mod_name="Open", name="number", api=True)
 def number(count: int = 1) -> Any:
     """Answer with a number and its class."""
@@ -266,7 +271,7 @@ def open_to_all() -> Any:
 @tb(mod_name="Open", name="threads", api=True)
 def threads() -> Any:
     """Block for a moment, and say where."""
-    time.sleep(0.2)
+    time.sleep(0.2)  # noqa: TID251 - what a blocking function does
     return threading.current_thread().name
 
 
