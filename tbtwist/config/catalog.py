@@ -15,6 +15,7 @@ from tbtwist.config.schema import ALIASES, SECRET_NAMES, UNUSED, Section, Settin
 PATHS: Final = frozenset(
     {
         "data_dir",
+        "geoip_db_path",
         "auth.jwks_ca_file",
         "http_worker.static_root",
         "nginx.static_root",
