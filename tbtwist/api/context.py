@@ -34,6 +34,11 @@ class Caller:
     session: SessionData
     subject: Subject
 
+    @property
+    def known(self) -> bool:
+        """Whether this is somebody."""
+        return self.subject.authenticated
+
 
 @attrs.frozen
 class Callers:

@@ -9,30 +9,36 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from tbtwist.api import failures, routes
-from tbtwist.api.arguments import Arguments, read_arguments
+from tbtwist.api import failures
+from tbtwist.api.accounts import Accounts
 from tbtwist.api.bodies import BodyLimits, BodyReader
-from tbtwist.api.context import Caller, Callers, request_data
+from tbtwist.api.calls import Calls
+from tbtwist.api.clientlogs import ClientLogs
+from tbtwist.api.context import Callers
 from tbtwist.api.cors import CorsPolicy
-from tbtwist.api.encoding import to_json
+from tbtwist.api.figures import Figures, Report
+from tbtwist.api.geo import locator
 from tbtwist.api.health import Health
-from tbtwist.api.request import Request
+from tbtwist.api.insiders import Insiders
+from tbtwist.api.openapi import Description
+from tbtwist.api.request import NO_BODY, Request
 from tbtwist.api.response import Response
-from tbtwist.api.results import to_response
+from tbtwist.api.routes import GET, POST, Route, Routes
+from tbtwist.api.streams import Stream, Streams
+from tbtwist.api.workerpaths import WorkerPaths
 from tbtwist.apps.application import Application
-from tbtwist.apps.functions import Function
-from tbtwist.apps.request import RequestData
 from tbtwist.apps.runner import Runner
 from tbtwist.apps.uploads import UploadFolder
-from tbtwist.auth.access import AccessRules, decide
+from tbtwist.auth.access import AccessRules
 from tbtwist.auth.cookie import SessionCookies
 from tbtwist.auth.identity import Identifier, by_cookie_alone
 from tbtwist.config.schema import Settings
@@ -42,15 +48,19 @@ from tbtwist.identity import RandomBytes
 _log = Logger()
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_CALL_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+
+def _no_figures() -> Mapping[str, int]:
+    return {}
 
 
 @attrs.define(eq=False)
 class Dispatcher:
     """Answers every path that `owns` is true for; an unreadable one is empty.
 
-    ``now`` is the wall clock, ``random`` a source of randomness. Without an
-    ``identifier``, cookies and API keys count, and tokens do not.
+    ``now`` is the wall clock, ``seconds`` one that never goes back, ``random`` a
+    source of randomness. Without an ``identifier``, cookies and API keys count, and
+    tokens do not. ``bus_figures`` returns the bus' counters.
     """
 
     app: Application
@@ -62,21 +72,77 @@ class Dispatcher:
     health: Health
     random: RandomBytes = secrets.token_bytes
     identifier: Identifier | None = None
+    bus_figures: Callable[[], Mapping[str, int]] = _no_figures
+    seconds: Callable[[], float] = time.monotonic
     uploads: UploadFolder = attrs.field(init=False)
+    streams: Streams = attrs.field(init=False)
+    _figures: Figures = attrs.field(factory=Figures, init=False)
     _limits: BodyLimits = attrs.field(init=False)
-    _routes: routes.Routes = attrs.field(init=False)
+    _routes: Routes = attrs.field(init=False)
     _cors: CorsPolicy = attrs.field(init=False)
-    _callers: Callers = attrs.field(init=False)
+    _calls: Calls = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.uploads = UploadFolder(Path(self.settings.data_dir) / "uploads")
-        self._limits = BodyLimits.from_settings(self.settings.http_worker)
-        self._routes = routes.Routes(self.settings.toolbox.api_prefix)
-        self._cors = CorsPolicy.from_settings(self.settings)
+        settings = self.settings
+        self.uploads = UploadFolder(Path(settings.data_dir) / "uploads")
+        self.streams = Streams(self.runner, lambda: self.app.pool)
+        self._limits = BodyLimits.from_settings(settings.http_worker)
+        self._cors = CorsPolicy.from_settings(settings)
         identifier = self.identifier or by_cookie_alone(
-            self.cookies, self.settings.auth, self.now, self.random
+            self.cookies, settings.auth, self.now, self.random
         )
-        self._callers = Callers(identifier, self.now, self.random)
+        callers = Callers(identifier, self.now, self.random)
+        prefix = settings.toolbox.api_prefix
+        self._routes = Routes(prefix, self._table(callers))
+        self._calls = Calls(
+            app=self.app,
+            runner=self.runner,
+            rules=self.rules,
+            callers=callers,
+            streams=self.streams,
+            random=self.random,
+            config=settings.http_worker,
+            routes=self._routes,
+        )
+
+    def _table(self, callers: Callers) -> Mapping[str, Route]:
+        """Return the worker's own paths (R1.2); all else is a call, or nothing."""
+        settings = self.settings
+        accounts = Accounts(self.app, self.runner, callers, settings)
+        worker = WorkerPaths(
+            health=self.health,
+            report=self._report(),
+            description=Description(self.app, self.rules, settings.toolbox.api_prefix),
+            insiders=Insiders.parse(settings.http_worker.trusted_proxies),
+            locate=locator(settings.geoip_db_path),
+            now=self.now,
+        )
+        logs = ClientLogs(self.now)
+        return {
+            "/validateSession": Route(POST, accounts.validate),
+            "/IsValidSession": Route(GET, accounts.is_valid),
+            "/web/logoutS": Route(POST, accounts.logout),
+            "/api_user_data": Route(GET, accounts.user_data),
+            "/health": Route(GET, worker.healthy),
+            "/ready": Route(GET, worker.ready),
+            "/metrics": Route(GET, worker.metrics),
+            "/api/ip": Route(GET, worker.ip),
+            "/api/ping": Route(GET, worker.ping),
+            "/api/geo": Route(GET, worker.geo),
+            "/api/openapi.json": Route(GET, worker.openapi),
+            "/api/client-logs": Route(POST, logs.take),
+        }
+
+    def _report(self) -> Report:
+        return Report(
+            health=self.health,
+            figures=self._figures,
+            pool=lambda: self.app.pool,
+            streams=lambda: self.streams.count,
+            bus=self.bus_figures,
+        )
+
+    # --- for the fronts ------------------------------------------------------
 
     def owns(self, path: str) -> bool:
         """Whether ``path`` (percent-decoded) is answered here."""
@@ -87,20 +153,37 @@ class Dispatcher:
         return BodyReader(head, self._limits, self.uploads)
 
     async def handle(self, request: Request) -> Response:
-        """Answer ``request``; only a cancellation raises."""
+        """Answer ``request``; only a cancellation raises.
+
+        Uploads are gone when this returns, or when a stream is closed.
+        """
+        began_at = self.seconds()
         request_id = self._request_id(request)
+        kept = False
         try:
             response = await self._answer(request)
+            kept = isinstance(response.body, Stream)
         except CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             response = failures.from_error(error) or _surprise(request_id)
+        finally:
+            if request.parsed is not NO_BODY and not kept:
+                request.parsed.close()
+        self._figures.answered(response.status, self.seconds() - began_at)
         return self._complete(request, response, request_id)
 
     def refuse(self, request: Request, error: Exception) -> Response:
         """Return the answer to a request that could not even be read."""
         response = failures.from_error(error) or failures.internal_error()
         return self._complete(request, response, self._request_id(request))
+
+    async def close(self) -> None:
+        """Stop all streams, clean up after them, and remove uploads."""
+        await self.streams.close()
+        self.uploads.close()
+
+    # --- inside --------------------------------------------------------------
 
     def _complete(
         self, request: Request, response: Response, request_id: str
@@ -115,92 +198,16 @@ class Dispatcher:
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return self._cors.preflight(request)
-        if request.path in routes.BUILT_IN:
-            return self._built_in(request)
-        _check_path(request.path)
+        route = self._routes.fixed.get(request.path)
+        if route is not None:
+            if request.method not in route.methods:
+                return failures.method_not_allowed(route.methods)
+            return await route.handler(request)
+        if not request.path:
+            raise Refused(400, "The path is not UTF-8")
         if not self.owns(request.path):
             return failures.failure(404, "Not Found")
-        return await self._call(request)
-
-    # --- the worker's own paths ----------------------------------------------
-
-    def _built_in(self, request: Request) -> Response:
-        if request.effective_method != "GET":
-            return failures.method_not_allowed(("GET", "HEAD"))
-        match request.path:
-            case routes.HEALTH:
-                return self._healthy()
-            case routes.READY:
-                return self._readiness()
-            case routes.IP:
-                return _json({"ip": request.client_ip})
-            case _:
-                return _json({"status": "pong", "timestamp": self.now()})
-
-    def _healthy(self) -> Response:
-        return _json(
-            {
-                "status": "healthy",
-                "worker_id": self.health.worker_id,
-                "pid": self.health.pid,
-                "timestamp": self.now(),
-            }
-        )
-
-    def _readiness(self) -> Response:
-        status = self.health.status
-        values = {
-            "status": status,
-            "bus": self.health.bus_connected,
-            "worker_id": self.health.worker_id,
-        }
-        return _json(values, 200 if status == "ready" else 503)
-
-    # --- module calls --------------------------------------------------------
-
-    async def _call(self, request: Request) -> Response:
-        if request.effective_method not in _CALL_METHODS:
-            return failures.method_not_allowed(tuple(sorted(_CALL_METHODS)))
-        module, name = self._routes.called(request.path)
-        function = self.app.find(module, name)
-        if function is None:
-            return failures.not_found(module, name)
-        caller = await self._callers.identify(request)
-        method = request.effective_method
-        decision = decide(self.rules, caller.subject, function.target, method)
-        refused = failures.from_decision(decision, module, name)
-        if refused is not None:
-            return refused
-        arguments = read_arguments(request, self._limits.max_fields)
-        data, kwargs = _call_arguments(function, request, arguments, caller)
-        result = await self.runner.run(
-            lambda: self.app.call(function, kwargs),
-            timeout_s=self.settings.http_worker.timeout,
-        )
-        cookie = await self._callers.cookie_for(caller, data.session, request)
-        response = to_response(result)
-        return response.with_headers(("Set-Cookie", cookie)) if cookie else response
-
-
-def _check_path(path: str) -> None:
-    if not path:
-        raise Refused(400, "The path is not UTF-8")
-
-
-def _call_arguments(
-    function: Function, request: Request, arguments: Arguments, caller: Caller
-) -> tuple[RequestData, dict[str, Any]]:
-    """Return the request as functions see it, and the arguments of this call."""
-    data = request_data(request, arguments, caller.session)
-    kwargs = arguments.as_kwargs()
-    if function.wants_request:
-        kwargs["request"] = data
-    return data, kwargs
-
-
-def _json(value: object, status: int = 200) -> Response:
-    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
-    return Response(status, headers, to_json(value))
+        return await self._calls.answer(request)
 
 
 def _surprise(request_id: str) -> Response:

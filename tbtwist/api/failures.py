@@ -36,6 +36,7 @@ from tbtwist.errors import (
 _WORDS: Final[Mapping[int, str]] = {
     413: "PayloadTooLarge",
     414: "UriTooLong",
+    416: "RangeNotSatisfiable",
     422: "UnprocessableEntity",
     450: "ApplicationError",
     500: "InternalError",
@@ -52,6 +53,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     CallTimeout: 504,
 }
 RETRY_AFTER_S: Final = 1
+CHALLENGE: Final = (("WWW-Authenticate", "Bearer"),)
 INTERNAL: Final = "The server could not answer this request"
 
 
@@ -103,7 +105,7 @@ def from_decision(decision: Decision, module: str, function: str) -> Response | 
         case Allowed():
             return None
         case NeedsIdentity(message):
-            return failure(401, message, (("WWW-Authenticate", "Bearer"),))
+            return failure(401, message, CHALLENGE)
         case Forbidden(message):
             return failure(403, message)
         case NotExposed():

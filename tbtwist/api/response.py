@@ -10,9 +10,15 @@ from typing import Final, Protocol
 
 import attrs
 
+from tbtwist.api.encoding import to_json
+
 Headers = tuple[tuple[str, str], ...]
 
 _OWN_REASONS: Final[Mapping[int, str]] = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
     450: "Refused by the Application",
     499: "Client Closed Request",
 }
@@ -99,12 +105,20 @@ class Response:
         return attrs.evolve(self, headers=(*self.headers, *added))
 
 
+def json_response(value: object, status: int = 200) -> Response:
+    """Return JSON that no cache keeps."""
+    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+    return Response(status, headers, to_json(value))
+
+
 def reason_phrase(status: int) -> str:
-    """Return the words beside a status code, for any code."""
+    """Return the words beside a status code, for any code (RFC 9110 §15)."""
+    if status in _OWN_REASONS:
+        return _OWN_REASONS[status]
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return _OWN_REASONS.get(status, "Status of the Application")
+        return "Status of the Application"
 
 
 def application_headers(headers: Mapping[str, object]) -> Headers:

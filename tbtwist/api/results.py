@@ -5,18 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import attrs
 from twisted.logger import Logger
 
+from tbtwist.api import downloads
+from tbtwist.api.downloads import Download
 from tbtwist.api.encoding import to_json
 from tbtwist.api.failures import failure, internal_error
-from tbtwist.api.response import FileBody, Response, application_headers, header_value
+from tbtwist.api.request import Request
+from tbtwist.api.response import Response, application_headers, header_value
+from tbtwist.api.streams import Streams, is_event_stream
 from tbtwist.apps.envelope import attachment
-from tbtwist.apps.result import Result
+from tbtwist.apps.result import EVENT_STREAM, Result
+from tbtwist.identity import RandomBytes
 
 _log = Logger()
 
@@ -24,16 +30,31 @@ _HTML: Final = (("Content-Type", "text/html; charset=utf-8"),)
 _JSON: Final = (("Content-Type", "application/json"),)
 _BINARY: Final = "application/octet-stream"
 _URL_SAFE: Final = ":/?#[]@!$&'()*+,;=%~"
+_EVENT_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-def to_response(result: Result) -> Response:
+@attrs.frozen
+class Answering:
+    """What is needed to answer a request beside the result."""
+
+    request: Request
+    streams: Streams
+    random: RandomBytes
+
+    def download(self, download: Download) -> Response:
+        """Return as much of ``download`` as was asked for."""
+        boundary = self.random(16).hex()
+        return downloads.answer(self.request, download, self.streams, boundary)
+
+
+def to_response(result: Result, answering: Answering) -> Response:
     """Return what the client gets for ``result``."""
     result = _innermost(result)
     if result.is_error():
         return _failed(result)
     special = _SPECIAL.get(result.result.data_type)
     if special is not None:
-        return special(result)
+        return special(result, answering)
     if result.raw:
         return _raw(result.result.data)
     return Response(200, _JSON, to_json(result.as_dict()))
@@ -64,12 +85,12 @@ def _raw(data: object) -> Response:
     return Response(200, _JSON, to_json(data))
 
 
-def _html(result: Result) -> Response:
+def _html(result: Result, _: Answering) -> Response:
     body = str(result.result.data).encode("utf-8", "replace")
     return Response(_status_of(result, 200), _HTML, body)
 
 
-def _special_html(result: Result) -> Response:
+def _special_html(result: Result, _: Answering) -> Response:
     value = _mapping(result.result.data)
     headers = application_headers(_mapping(value.get("headers")))
     if not any(name.lower() == "content-type" for name, _ in headers):
@@ -79,14 +100,14 @@ def _special_html(result: Result) -> Response:
     return Response(200, headers, body)
 
 
-def _redirect(result: Result) -> Response:
+def _redirect(result: Result, _: Answering) -> Response:
     status = _status_of(result, 302)
     location = quote(str(result.result.data), safe=_URL_SAFE)
     headers = (("Content-Type", "text/plain"), ("Location", location))
     return Response(status if 300 <= status <= 399 else 302, headers)
 
 
-def _binary(result: Result) -> Response:
+def _binary(result: Result, answering: Answering) -> Response:
     value = _mapping(result.result.data)
     body = _bytes(value.get("data", b""))
     if body is None:
@@ -94,37 +115,70 @@ def _binary(result: Result) -> Response:
     kind = header_value(str(value.get("content_type") or _BINARY))
     name = value.get("filename")
     disposition = (_attachment(str(name)),) if name else ()
-    return Response(200, (("Content-Type", kind), *disposition), body)
+    return answering.download(Download.of_bytes(body, kind, disposition))
 
 
-def _file(result: Result) -> Response:
+def _file(result: Result, answering: Answering) -> Response:
     name = result.result.data_info.removeprefix("File download: ")
     body = _bytes(result.result.data)
     if body is None:
         return _unusable(result)
-    headers = (("Content-Type", _type_of(name)), _attachment(name))
-    return Response(200, headers, body)
+    headers = (_attachment(name),)
+    return answering.download(Download.of_bytes(body, _type_of(name), headers))
 
 
-def _file_path(result: Result) -> Response:
+def _file_path(result: Result, answering: Answering) -> Response:
     path = Path(str(result.result.data))
     name = result.result.data_info.removeprefix("filename=") or path.name
+    headers = (_attachment(name),)
     try:
-        found = path.is_file()
-        length = path.stat().st_size if found else 0
+        download = Download.of_file(path, _type_of(path.name), headers)
     except (OSError, ValueError):
-        found, length = False, 0
-    if not found:
         return failure(404, f"There is no file {name}")
-    headers = (("Content-Type", _type_of(path.name)), _attachment(name))
-    return Response(200, headers, FileBody(path, length))
+    return answering.download(download)
 
 
-def _stream(_result: Result) -> Response:
-    return failure(501, "Streaming answers are not supported")
+def _stream(result: Result, answering: Answering) -> Response:
+    """Send what a generator yields, as it yields it.
+
+    ``encoded`` says that its events are text already.
+    """
+    value = _mapping(result.result.data)
+    kind = header_value(str(value.get("content_type") or EVENT_STREAM))
+    given = _mapping(value.get("headers"))
+    length = None
+    if is_event_stream(kind):
+        named = {name.lower() for name in given}
+        given = {**_unset(named), **given}
+    else:
+        length = _length(given)
+    headers = application_headers(given)
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        headers = (("Content-Type", kind), *headers)
+    cleanup = value.get("cleanup_func")
+    body = answering.streams.make(
+        value.get("generator"),
+        "" if value.get("encoded") else kind,
+        length=length,
+        cleanups=(*((cleanup,) if cleanup else ()), answering.request.parsed.close),
+    )
+    return Response(_status_of(result, 200), headers, body, length)
 
 
-_SPECIAL: Final[Mapping[str, Callable[[Result], Response]]] = {
+def _unset(named: Set[str]) -> Mapping[str, str]:
+    """Return the headers of events, except those that the application has set."""
+    return {k: v for k, v in _EVENT_HEADERS.items() if k.lower() not in named}
+
+
+def _length(headers: Mapping[str, object]) -> int | None:
+    """Return the length that an application promises for its stream."""
+    for name, value in headers.items():
+        if name.lower() == "content-length" and str(value).isdecimal():
+            return int(str(value))
+    return None
+
+
+_SPECIAL: Final[Mapping[str, Callable[[Result, Answering], Response]]] = {
     "html": _html,
     "special_html": _special_html,
     "redirect": _redirect,

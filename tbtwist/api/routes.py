@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import attrs
 
+from tbtwist.api.request import Request
+from tbtwist.api.response import Response
 from tbtwist.errors import Refused
 
-HEALTH: Final = "/health"
-READY: Final = "/ready"
-PING: Final = "/api/ping"
-IP: Final = "/api/ip"
-BUILT_IN: Final = frozenset({HEALTH, READY, PING, IP})
+Handler = Callable[[Request], Awaitable[Response]]
+
+GET: Final = ("GET", "HEAD")
+POST: Final = ("POST",)
+CALL_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+@attrs.frozen
+class Route:
+    """One path of the worker's own. ``methods`` are all that it takes."""
+
+    methods: tuple[str, ...]
+    handler: Handler
 
 
 @attrs.frozen
 class Routes:
-    """The core's paths; module calls live below ``prefix``."""
+    """The core's paths: ``fixed`` ones first, then module calls below ``prefix``."""
 
     prefix: str = "/api"
+    fixed: Mapping[str, Route] = attrs.Factory(dict)
 
     def owns(self, path: str) -> bool:
         """Whether the core answers ``path``; ``/apiX`` is not below ``/api``."""
         prefix = self.prefix.rstrip("/")
-        return path in BUILT_IN or path == prefix or path.startswith(prefix + "/")
+        return path in self.fixed or path == prefix or path.startswith(prefix + "/")
 
     def called(self, path: str) -> tuple[str, str]:
         """Return module and function of ``/api/{Module}/{Function}``.

@@ -30,13 +30,17 @@ _POSITIONAL: Final = (
 
 @attrs.frozen
 class Parameter:
-    """One parameter that a caller may fill."""
+    """One parameter that a caller may fill.
+
+    ``annotation`` is Any where ``convert`` is None.
+    """
 
     name: str
     required: bool
     default: Any
     convert: Convert | None
     positional_only: bool
+    annotation: Any = Any
 
     def value(self, given: Mapping[str, Any]) -> Any:
         """Return what to pass for it; `MissingArgument` where there is nothing.
@@ -177,6 +181,7 @@ def _parameter(
         default=parameter.default,
         convert=convert,
         positional_only=parameter.kind is inspect.Parameter.POSITIONAL_ONLY,
+        annotation=Any if convert is None else hints[name],
     )
 
 

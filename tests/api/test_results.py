@@ -10,16 +10,10 @@ from typing import Any
 import attrs
 from hypothesis import given, strategies as st
 from twisted.logger import capturedLogs
-from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.api.response import FileBody, Response
-from tbtwist.api.results import to_response
 from tbtwist.apps.result import Result
-
-
-def header(response: Response, name: str) -> str | None:
-    """Return a header, or None."""
-    return dict(response.headers).get(name)
+from tests.api.answering import AnsweringTestCase, header
 
 
 def content(response: Response) -> Any:
@@ -29,12 +23,12 @@ def content(response: Response) -> Any:
     return json.loads(response.body)
 
 
-class EnvelopeTests(SynchronousTestCase):
+class EnvelopeTests(AnsweringTestCase):
     """Ordinary data."""
 
     def test_envelope(self) -> None:
         """A success is 200 and the envelope with all its keys."""
-        response = to_response(Result.ok({"a": 1}, "info", "help"))
+        response = self.respond(Result.ok({"a": 1}, "info", "help"))
         self.assertEqual(response.status, 200)
         self.assertEqual(
             content(response),
@@ -53,13 +47,13 @@ class EnvelopeTests(SynchronousTestCase):
 
     def test_text_stays_in_the_envelope(self) -> None:
         """Plain text is data like any other, and the status is 200."""
-        response = to_response(Result.text("hi", status=201))
+        response = self.respond(Result.text("hi", status=201))
         self.assertEqual(response.status, 200)
         self.assertEqual(content(response)["result"]["data"], "hi")
 
     def test_odd_data(self) -> None:
         """Data that JSON does not know is no reason for a 500."""
-        self.assertEqual(to_response(Result.ok(object())).status, 200)
+        self.assertEqual(self.respond(Result.ok(object())).status, 200)
 
     def test_raw(self) -> None:
         """row=True: the data alone."""
@@ -72,19 +66,19 @@ class EnvelopeTests(SynchronousTestCase):
         ]
         for data, expected in rows:
             raw = attrs.evolve(Result.ok(data), raw=True)
-            self.assertEqual(content(to_response(raw)), expected)
-        page = to_response(attrs.evolve(Result.ok("<p>x"), raw=True))
+            self.assertEqual(content(self.respond(raw)), expected)
+        page = self.respond(attrs.evolve(Result.ok("<p>x"), raw=True))
         self.assertEqual(header(page, "Content-Type"), "text/html; charset=utf-8")
 
 
-class ErrorTests(SynchronousTestCase):
+class ErrorTests(AnsweringTestCase):
     """Failures."""
 
     @given(st.integers(-10, 700))
     def test_status(self, code: int) -> None:
         """Codes from 400 to 599 are the status; other failures are 500."""
         result = Result.custom_error(info="why", exec_code=code)
-        response = to_response(result)
+        response = self.respond(result)
         if code in (0, 200):
             self.assertEqual(response.status, 200)
         else:
@@ -94,7 +88,7 @@ class ErrorTests(SynchronousTestCase):
 
     def test_default(self) -> None:
         """Result.error is 450, with a word of ours."""
-        response = to_response(Result.error(info="no"))
+        response = self.respond(Result.error(info="no"))
         self.assertEqual(response.status, 450)
         self.assertEqual(
             content(response), {"error": "ApplicationError", "message": "no"}
@@ -103,22 +97,22 @@ class ErrorTests(SynchronousTestCase):
     def test_inside(self) -> None:
         """A result inside of a result decides."""
         inner = Result.default_user_error("no", exec_code=404)
-        self.assertEqual(to_response(Result.ok(inner)).status, 404)
+        self.assertEqual(self.respond(Result.ok(inner)).status, 404)
 
 
-class PageTests(SynchronousTestCase):
+class PageTests(AnsweringTestCase):
     """HTML and redirects."""
 
     def test_html(self) -> None:
         """HTML goes out as a page with its status."""
-        response = to_response(Result.html("<p>ä", status=201, row=True))
+        response = self.respond(Result.html("<p>ä", status=201, row=True))
         self.assertEqual((response.status, response.body), (201, "<p>ä".encode()))
         self.assertEqual(header(response, "Content-Type"), "text/html; charset=utf-8")
 
     def test_special_html(self) -> None:
         """Headers of an HTML result are sent, as far as they are the application's."""
         headers = {"X-A": "b\r\nSet-Cookie: c", "Content-Length": "1"}
-        response = to_response(Result.html("<p>", headers=headers, row=True))
+        response = self.respond(Result.html("<p>", headers=headers, row=True))
         self.assertEqual(response.status, 200)
         self.assertEqual(header(response, "X-A"), "b  Set-Cookie: c")
         self.assertIsNone(header(response, "Content-Length"))
@@ -126,36 +120,36 @@ class PageTests(SynchronousTestCase):
 
     def test_own_content_type(self) -> None:
         """Text of another type keeps that type."""
-        response = to_response(Result.text("a,b", "text/csv"))
+        response = self.respond(Result.text("a,b", "text/csv"))
         self.assertEqual((response.status, response.body), (200, b"a,b"))
         self.assertEqual(header(response, "Content-Type"), "text/csv")
 
     def test_redirect(self) -> None:
         """A redirect is 302 with an empty body; other codes as asked for."""
-        response = to_response(Result.redirect("/a?b=c#d"))
+        response = self.respond(Result.redirect("/a?b=c#d"))
         self.assertEqual((response.status, response.body), (302, b""))
         self.assertEqual(header(response, "Location"), "/a?b=c#d")
-        self.assertEqual(to_response(Result.redirect("/", 308)).status, 308)
-        self.assertEqual(to_response(Result.redirect("/", 200)).status, 302)
+        self.assertEqual(self.respond(Result.redirect("/", 308)).status, 308)
+        self.assertEqual(self.respond(Result.redirect("/", 200)).status, 302)
 
     @given(st.text())
     def test_a_redirect_is_one_header(self, url: str) -> None:
         """No URL breaks out of its header."""
-        location = header(to_response(Result.redirect(url)), "Location") or ""
+        location = header(self.respond(Result.redirect(url)), "Location") or ""
         self.assertTrue(location.isascii())
         self.assertFalse(set(location) & set("\r\n "))
 
 
-class DownloadTests(SynchronousTestCase):
+class DownloadTests(AnsweringTestCase):
     """Bytes and files."""
 
     def test_binary(self) -> None:
         """Bytes have their type; a name makes them a download."""
-        response = to_response(Result.binary(b"\x00\x01", "image/png"))
+        response = self.respond(Result.binary(b"\x00\x01", "image/png"))
         self.assertEqual(response.body, b"\x00\x01")
         self.assertEqual(header(response, "Content-Type"), "image/png")
         self.assertIsNone(header(response, "Content-Disposition"))
-        named = to_response(Result.binary(b"", download_name="a.bin"))
+        named = self.respond(Result.binary(b"", download_name="a.bin"))
         self.assertEqual(
             header(named, "Content-Disposition"), 'attachment; filename="a.bin"'
         )
@@ -163,7 +157,7 @@ class DownloadTests(SynchronousTestCase):
     def test_file(self) -> None:
         """Bytes or Base64 become a download with the type of the name."""
         for data in (b"hi", base64.b64encode(b"hi").decode()):
-            response = to_response(Result.file(data, "a.txt"))
+            response = self.respond(Result.file(data, "a.txt"))
             self.assertEqual(response.body, b"hi")
             self.assertEqual(header(response, "Content-Type"), "text/plain")
             self.assertIn("a.txt", header(response, "Content-Disposition") or "")
@@ -171,14 +165,14 @@ class DownloadTests(SynchronousTestCase):
     def test_broken_base64(self) -> None:
         """Text that is no Base64 is our failure, and is logged."""
         with capturedLogs() as events:
-            self.assertEqual(to_response(Result.file("%%%", "a")).status, 500)
+            self.assertEqual(self.respond(Result.file("%%%", "a")).status, 500)
         self.assertIn("Base64", str(events[0]["log_format"]))
 
     def test_file_path(self) -> None:
         """A file is not read, only announced."""
         path = Path(self.mktemp())
         path.write_bytes(b"12345")
-        response = to_response(Result.file_path(path, "a.json"))
+        response = self.respond(Result.file_path(path, "a.json"))
         self.assertEqual(response.body, FileBody(path, 5))
         self.assertEqual(
             header(response, "Content-Disposition"), 'attachment; filename="a.json"'
@@ -187,14 +181,6 @@ class DownloadTests(SynchronousTestCase):
     def test_missing_file(self) -> None:
         """A file that is not there is 404 and does not show its path."""
         for path in ("/nonexistent/secret/x", "/", "a\0b"):
-            response = to_response(Result.file_path(path, "x"))
+            response = self.respond(Result.file_path(path, "x"))
             self.assertEqual(response.status, 404)
             self.assertNotIn(b"secret", response.body)
-
-    def test_streams_are_not_there_yet(self) -> None:
-        """A stream is refused with a sentence."""
-
-        async def numbers() -> Any:
-            yield 1
-
-        self.assertEqual(to_response(Result.stream(numbers())).status, 501)

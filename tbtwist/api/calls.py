@@ -1,0 +1,75 @@
+"""Module calls: ``/api/{Module}/{Function}`` (R1.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from tbtwist.api import failures
+from tbtwist.api.arguments import Arguments, read_arguments
+from tbtwist.api.context import Caller, Callers, request_data
+from tbtwist.api.request import Request
+from tbtwist.api.response import Response
+from tbtwist.api.results import Answering, to_response
+from tbtwist.api.routes import CALL_METHODS, Routes
+from tbtwist.api.streams import Streams
+from tbtwist.apps.application import Application
+from tbtwist.apps.functions import Function
+from tbtwist.apps.request import RequestData
+from tbtwist.apps.runner import Runner
+from tbtwist.auth.access import AccessRules, decide
+from tbtwist.config.schema import HttpWorker
+from tbtwist.identity import RandomBytes
+
+
+@attrs.frozen(kw_only=True)
+class Calls:
+    """Calls the application's functions for clients."""
+
+    app: Application
+    runner: Runner
+    rules: AccessRules
+    callers: Callers
+    streams: Streams
+    random: RandomBytes
+    config: HttpWorker
+    routes: Routes
+
+    async def answer(self, request: Request) -> Response:
+        """Find the function, decide about the caller, and call it."""
+        method = request.effective_method
+        if method not in CALL_METHODS:
+            return failures.method_not_allowed(CALL_METHODS)
+        module, name = self.routes.called(request.path)
+        function = self.app.find(module, name)
+        if function is None:
+            return failures.not_found(module, name)
+        caller = await self.callers.identify(request)
+        decision = decide(self.rules, caller.subject, function.target, method)
+        refused = failures.from_decision(decision, module, name)
+        return refused or await self._call(function, request, caller)
+
+    async def _call(
+        self, function: Function, request: Request, caller: Caller
+    ) -> Response:
+        arguments = read_arguments(request, self.config.max_form_fields)
+        data, kwargs = _call_arguments(function, request, arguments, caller)
+        result = await self.runner.run(
+            lambda: self.app.call(function, kwargs), timeout_s=self.config.timeout
+        )
+        cookie = await self.callers.cookie_for(caller, data.session, request)
+        answering = Answering(request, self.streams, self.random)
+        response = to_response(result, answering)
+        return response.with_headers(("Set-Cookie", cookie)) if cookie else response
+
+
+def _call_arguments(
+    function: Function, request: Request, arguments: Arguments, caller: Caller
+) -> tuple[RequestData, dict[str, Any]]:
+    """Return the request as functions see it, and the arguments of this call."""
+    data = request_data(request, arguments, caller.session)
+    kwargs = arguments.as_kwargs()
+    if function.wants_request:
+        kwargs["request"] = data
+    return data, kwargs

@@ -1,0 +1,149 @@
+"""What a worker has done so far, counted and in two formats (contract §2, R1.2)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from tbtwist.api.health import Health
+from tbtwist.apps.pool import SyncPool
+
+_BOUNDS_S: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+)
+PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@attrs.define(eq=False)
+class Figures:
+    """Counts what the core answers; written where the core runs."""
+
+    answers: Counter[int] = attrs.field(factory=Counter, init=False)
+    identified: int = attrs.field(default=0, init=False)
+    seconds: float = attrs.field(default=0.0, init=False)
+    _slots: list[int] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._slots = [0] * (len(_BOUNDS_S) + 1)
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count an answer and the time until it was known."""
+        self.answers[status] += 1
+        self.seconds += seconds
+        self._slots[bisect_left(_BOUNDS_S, seconds)] += 1
+
+    def total(self, first: int = 100, last: int = 599) -> int:
+        """Return how many answers had a status in this range."""
+        return sum(n for status, n in self.answers.items() if first <= status <= last)
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return a histogram's buckets, each with those below it."""
+        below, found = 0, []
+        for bound, count in zip((*_BOUNDS_S, "+Inf"), self._slots, strict=True):
+            below += count
+            found.append((str(bound), float(below)))
+        return found
+
+
+@attrs.frozen
+class Report:
+    """Everything that ``/metrics`` tells.
+
+    ``bus`` returns the figures of the bus, by their names in R1.2.
+    """
+
+    health: Health
+    figures: Figures
+    pool: Callable[[], SyncPool]
+    streams: Callable[[], int]
+    bus: Callable[[], Mapping[str, int]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures with ToolBoxV2's names (R1.2)."""
+        figures, answered = self.figures, self.figures.total()
+        return {
+            "worker_id": self.health.worker_id,
+            "requests_total": max(self.health.requests_total, answered),
+            "requests_success": figures.total(100, 399),
+            "requests_error": figures.total(500, 599),
+            "requests_auth": figures.identified,
+            "requests_denied": figures.answers[401] + figures.answers[403],
+            "ws_messages_handled": self.bus().get("ws_messages_handled", 0),
+            "avg_latency_ms": figures.seconds / answered * 1000 if answered else 0,
+            "zmq": dict(self.bus()),
+        }
+
+    def as_text(self) -> bytes:
+        """Return the figures in Prometheus' text format."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Collected(tuple(self._families())))
+        return generate_latest(registry)
+
+    def _families(self) -> Iterable[Metric]:
+        yield self._answers()
+        latency = HistogramMetricFamily(
+            "tbtwist_http_request_duration_seconds", "Time until an answer was known"
+        )
+        latency.add_metric([], self.figures.buckets(), self.figures.seconds)
+        yield latency
+        for name, text, value in self._gauges():
+            yield GaugeMetricFamily(f"tbtwist_{name}", text, value=value)
+        for name, count in self.bus().items():
+            yield CounterMetricFamily(
+                f"tbtwist_bus_{name}", f"{name} of the bus", count
+            )
+
+    def _answers(self) -> Metric:
+        family = CounterMetricFamily(
+            "tbtwist_http_requests", "Requests answered by the API", labels=["status"]
+        )
+        for status, count in sorted(self.figures.answers.items()):
+            family.add_metric([str(status)], count)
+        return family
+
+    def _gauges(self) -> Iterable[tuple[str, str, float]]:
+        health, pool = self.health, self.pool()
+        yield "http_received", "Requests received, of every kind", health.requests_total
+        yield "http_in_flight", "Requests that are being answered", health.in_flight
+        yield "http_streams", "Streams under way", self.streams()
+        yield "app_threads_busy", "Functions that run in threads", pool.busy
+        yield "app_threads_queued", "Functions that wait for a thread", pool.queued
+        yield "app_threads_overdue", "Functions nobody waits for", pool.overdue
+        yield "ready", "Whether the worker is ready", health.status == "ready"
+        connected = health.bus_connected is not False
+        yield "bus_connected", "Whether the bus is there, or not needed", connected
+
+
+@attrs.frozen
+class _Collected(Collector):
+    families: tuple[Metric, ...]
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        return self.families
