@@ -186,3 +186,25 @@ class Ledger:
     def keep(self, record: Record) -> None:
         """Write ``record`` to the file; slow, may run in any thread."""
         self._file.append(record, self._now())
+
+
+class FileRevoker:
+    """A `tbtwist.auth.revocation.Revoker` for a process without a bus."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @property
+    def version(self) -> int:
+        """As `Revoker.version`."""
+        return self._ledger.version
+
+    def is_revoked(self, session_id: str, user_id: str, issued_at: float) -> bool:
+        """As `Revoker.is_revoked`."""
+        return self._ledger.is_revoked(session_id, user_id, issued_at)
+
+    async def revoke(self, session: SessionData) -> None:
+        """As `Revoker.revoke`; the others find it in the file."""
+        record = self._ledger.end(session)
+        if record is not None:
+            self._ledger.keep(record)

@@ -18,6 +18,7 @@ from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseDone
 from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
 from typing_extensions import override
 
 from tbtwist.errors import KeysUnavailable
@@ -63,9 +64,9 @@ class KeySetFetcher:
         if not self._url.startswith("https://"):
             raise KeysUnavailable(reason="its address is not https")
         agent = Agent(self._reactor, self._policy, connectTimeout=TIMEOUT_S)
-        headers = {"Accept": "application/json", "User-Agent": "tbtwist"}
+        headers = Headers({"Accept": ["application/json"], "User-Agent": ["tbtwist"]})
         if self._bearer:
-            headers["Authorization"] = f"Bearer {self._bearer}"
+            headers.addRawHeader("Authorization", f"Bearer {self._bearer}")
         response = await HTTPClient(agent).get(
             self._url, headers=headers, allow_redirects=False, unbuffered=True
         )
@@ -87,9 +88,8 @@ class _Body(Protocol):
 
     def abort(self) -> None:
         """Close the connection: the rest is of no interest."""
-        transport: Any = self.transport
-        if transport is not None:
-            transport.abortConnection()
+        if self.transport is not None:
+            self.transport.loseConnection()
 
     @override
     def dataReceived(self, data: bytes) -> None:

@@ -1,35 +1,76 @@
-"""Who opens a connection: the session behind a handshake (contract §4)."""
+"""Who opens a connection: the identity behind a handshake (contract §4).
+
+In this order: API key, Bearer token (in its header, or as the subprotocol
+``bearer.TOKEN``, for browsers can send no headers), cookie, and
+``session_token=`` or ``token=`` in the query. Tokens in the query and the
+subprotocol may be JWTs or the values of signed cookies.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 from urllib.parse import parse_qsl
 
-from tbtwist.auth.cookie import SessionCookies
-from tbtwist.auth.session import SessionData
+from tbtwist.auth.identity import BadCredentials, Found, Identifier, Identity
 from tbtwist.ws.handshake import Head
 
 _QUERY_NAMES: Final = frozenset({"session_token", "token"})
 _MAX_TOKENS: Final = 4
+_PREFIX: Final = "bearer."
 
 
-def identify(head: Head, cookies: SessionCookies, now: float) -> SessionData | None:
-    """Return the session that a handshake proves, or None for nobody.
+async def identify(head: Head, identifier: Identifier, now: float) -> Found:
+    """Return whom a handshake proves.
 
-    The cookie comes first, then ``session_token=`` or ``token=`` in the query,
-    whose value is a cookie's (``tb_session=…`` or what follows the ``=``). A
-    query token that is not ours does not refuse the client: clients of
-    ToolBoxV2 append one always.
+    A key, Bearer token or subprotocol that is no good is refused. A query token
+    that is no good is not: clients of ToolBoxV2 always append the one they have,
+    also when it has expired; it proves nobody.
+
+    Raises:
+        TbtwistError: nobody could say whose a token is.
     """
-    session = cookies.read(head.headers.get("cookie"), now)
-    if session is not None:
-        return session
+    spoken = _spoken_token(head)
+    if spoken is not None:
+        return await _by_token(spoken, identifier, now)
+    found = await identifier.identify(head.headers, now)
+    if isinstance(found, BadCredentials) or found.authenticated(now):
+        return found
     for token in islice(_query_tokens(head.query), _MAX_TOKENS):
-        session = cookies.read_value(token, now) or cookies.read(token, now)
-        if session is not None:
-            return session
-    return None
+        proven = await _by_token(token, identifier, now)
+        if isinstance(proven, Identity) and proven.authenticated(now):
+            return proven
+    return found
+
+
+def subprotocol(offered: Sequence[str]) -> str | None:
+    """Return which subprotocol to agree to: browsers leave if there is none.
+
+    The first is agreed to, since messages are the application's business. One that
+    carries a token is not, unless it is the only one: it would be sent back.
+    """
+    plain = [name for name in offered if not name.lower().startswith(_PREFIX)]
+    return next(iter([*plain, *offered]), None)
+
+
+def _spoken_token(head: Head) -> str | None:
+    if "authorization" in head.headers:
+        return None
+    offered = head.headers.get("sec-websocket-protocol", "").split(",")
+    named = (name.strip() for name in offered)
+    tokens = [n[len(_PREFIX) :] for n in named if n.lower().startswith(_PREFIX)]
+    return tokens[0] if tokens else None
+
+
+async def _by_token(token: str, identifier: Identifier, now: float) -> Found:
+    """Return whose a token is that may be a cookie's value, a cookie, or a JWT."""
+    found = identifier.by_cookie_value(token, now) or identifier.by_cookie(token, now)
+    if found is not None:
+        return found
+    if "=" in token or not token:
+        return BadCredentials("this is no token")
+    return await identifier.by_token(token, now)
 
 
 def _query_tokens(query: str) -> list[str]:

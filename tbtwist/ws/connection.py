@@ -19,7 +19,8 @@ from typing import Any, Final, Protocol
 import attrs
 import msgspec
 
-from tbtwist.auth.session import SessionData
+from tbtwist.auth.identity import Identity
+from tbtwist.auth.revocation import Revoker
 from tbtwist.boundaries import EventBus, Lane, LaneEvents
 from tbtwist.errors import QueueFull
 from tbtwist.events import Event, EventType, Item
@@ -90,9 +91,10 @@ class Shared:
 
 
 def describe(
-    conn_id: str, head: Head, session: SessionData, now: float
+    conn_id: str, head: Head, identity: Identity, now: float
 ) -> dict[str, Any]:
     """Return what a handler learns about a connection with each event (R3)."""
+    session = identity.session
     return {
         "conn_id": conn_id,
         "path": head.path,
@@ -102,8 +104,8 @@ def describe(
         "session_id": session.session_id,
         "level": session.level,
         "cloudm_user_id": session.provider_user_id,
-        "authenticated": session.authenticated(now),
-        "exp": session.exp,
+        "authenticated": identity.authenticated(now),
+        "exp": identity.ends_at,
     }
 
 
@@ -117,14 +119,29 @@ class _Phase(Enum):
 class Connection:
     """The core of one connection. All methods may be called in any phase."""
 
-    __slots__ = ("_about", "_lane", "_paused", "_phase", "_shared", "_socket", "_why")
+    __slots__ = (
+        "_about",
+        "_issued_at",
+        "_lane",
+        "_paused",
+        "_phase",
+        "_shared",
+        "_socket",
+        "_why",
+    )
 
     def __init__(
-        self, about: Mapping[str, Any], socket: Socket, shared: Shared
+        self,
+        about: Mapping[str, Any],
+        socket: Socket,
+        shared: Shared,
+        *,
+        issued_at: float = 0.0,
     ) -> None:
         self._about = about
         self._socket = socket
         self._shared = shared
+        self._issued_at = issued_at
         self._phase = _Phase.NEW
         self._paused = False
         self._why: tuple[int, str] | None = None
@@ -143,6 +160,13 @@ class Connection:
     def is_expired(self, now: float) -> bool:
         """Whether the session behind it has ended."""
         return bool(0 < self._about["exp"] <= now)
+
+    def is_revoked(self, revoker: Revoker) -> bool:
+        """Whether somebody has ended the session behind it."""
+        about = self._about
+        return revoker.is_revoked(
+            about["session_id"], about["user_id"], self._issued_at
+        )
 
     def open(self) -> None:
         """Greet the client and announce the connection on its lane."""

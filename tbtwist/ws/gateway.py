@@ -11,10 +11,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from tbtwist.auth.cookie import SessionCookies
-from tbtwist.auth.session import SessionData, anonymous_session
+from tbtwist.auth.identity import BadCredentials, Identifier, Identity
 from tbtwist.boundaries import EventBus, Subscription
 from tbtwist.config.schema import Settings
+from tbtwist.errors import TbtwistError
 from tbtwist.events import EventType, Item, Publication
 from tbtwist.identity import RandomBytes, WorkerId, new_conn_id
 from tbtwist.services import wait, wait_until
@@ -47,6 +47,18 @@ _PACED_SHARE: Final = 0.5
 """The part of the drain's time in which connections are told to go."""
 
 
+@attrs.frozen
+class _TurnedAway:
+    code: int
+    reason: str
+
+
+_FULL: Final = _TurnedAway(OVERLOADED, "too many connections")
+_LATER: Final = _TurnedAway(OVERLOADED, "try again later")
+_RESTARTING: Final = _TurnedAway(SERVICE_RESTART, "service restart")
+_UNAUTHORIZED: Final = _TurnedAway(UNAUTHORIZED, "unauthorized")
+
+
 @attrs.define(eq=False)
 class Gateway:
     """Makes connections, brings items to them, and ends them in the end.
@@ -57,13 +69,14 @@ class Gateway:
 
     _bus: EventBus
     _settings: Settings
-    _cookies: SessionCookies
+    _identifier: Identifier
     _identity: WorkerId
     _clock: IReactorTime
     _now: Callable[[], float]
     _random: RandomBytes
     counts: Counts = attrs.Factory(Counts)
     _draining: bool = attrs.field(default=False, init=False)
+    _swept_version: int = attrs.field(default=0, init=False)
     _broadcasts: Subscription | None = attrs.field(default=None, init=False)
     _registry: Registry[Connection] = attrs.field(init=False)
     _shared: Shared = attrs.field(init=False)
@@ -74,7 +87,7 @@ class Gateway:
         self._registry = Registry(self._settings.ws_worker.max_connections)
         self._shared = Shared(self._bus, self._registry, self.counts, self._now)
         self._origins = OriginRules.from_settings(self._settings)
-        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping = LoopingCall(self.sweep)
         self._sweeping.clock = self._clock
 
     # --- life ----------------------------------------------------------------
@@ -126,11 +139,17 @@ class Gateway:
     def _open_connections(self) -> list[Connection]:
         return [each for each in self._registry.everyone() if each.is_open]
 
-    def _sweep(self) -> None:
-        now = self._now()
+    def sweep(self) -> None:
+        """Close connections whose session has ended, by itself or by somebody."""
+        now, revoker = self._now(), self._identifier.revoker
+        version = revoker.version
+        news = version != self._swept_version
+        self._swept_version = version
         for connection in self._registry.everyone():
             if connection.is_expired(now):
                 connection.close(UNAUTHORIZED, "session expired")
+            elif news and connection.is_revoked(revoker):
+                connection.close(UNAUTHORIZED, "session revoked")
 
     # --- new connections -------------------------------------------------------
 
@@ -156,17 +175,35 @@ class Gateway:
             self.counts.refused[str(answer.status)] += 1
         return answer
 
-    def accept(self, socket: Socket, head: Head) -> Connection | None:
-        """Make a connection of a socket whose handshake is done; or close it."""
-        if self._registry.full:
-            self._turn_away(socket, OVERLOADED, "too many connections")
-            return None
-        now = self._now()
-        session = identify(head, self._cookies, now) or anonymous_session(self._random)
-        if self._requires_identity and not session.authenticated(now):
-            self._turn_away(socket, UNAUTHORIZED, "unauthorized")
-            return None
-        return self._open(socket, head, session)
+    async def accept(self, socket: Socket, head: Head) -> Connection | None:
+        """Make a connection of a socket whose handshake is done; or close it.
+
+        This may take a moment, when somebody has to be asked whose a token is.
+        """
+        outcome = self._full() or await self._identified(head)
+        outcome = self._full() or self._gone() or outcome
+        if isinstance(outcome, Identity):
+            return self._open(socket, head, outcome)
+        self.counts.refused[outcome.reason] += 1
+        socket.close(outcome.code, outcome.reason)
+        return None
+
+    def _full(self) -> _TurnedAway | None:
+        return _FULL if self._registry.full else None
+
+    def _gone(self) -> _TurnedAway | None:
+        return _RESTARTING if self._draining else None
+
+    async def _identified(self, head: Head) -> Identity | _TurnedAway:
+        try:
+            found = await identify(head, self._identifier, self._now())
+        except TbtwistError as error:
+            _log.warn("a token could not be checked: {error}", error=error)
+            return _LATER
+        if isinstance(found, BadCredentials):
+            return _UNAUTHORIZED
+        anonymous = not found.authenticated(self._now())
+        return _UNAUTHORIZED if anonymous and self._requires_identity else found
 
     @property
     def _requires_identity(self) -> bool:
@@ -175,14 +212,11 @@ class Gateway:
         strict = self._settings.production if required is None else required
         return strict or not auth.ws_allow_anonymous
 
-    def _turn_away(self, socket: Socket, code: int, reason: str) -> None:
-        self.counts.refused[reason] += 1
-        socket.close(code, reason)
-
-    def _open(self, socket: Socket, head: Head, session: SessionData) -> Connection:
+    def _open(self, socket: Socket, head: Head, identity: Identity) -> Connection:
         conn_id = new_conn_id(self._identity, self._random)
-        about = describe(conn_id, head, session, self._now())
-        connection = Connection(about, socket, self._shared)
+        about = describe(conn_id, head, identity, self._now())
+        issued_at = identity.session.issued_at
+        connection = Connection(about, socket, self._shared, issued_at=issued_at)
         connection.open()
         return connection
 

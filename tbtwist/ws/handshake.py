@@ -30,8 +30,8 @@ class Head:
 
     method: str
     path: str
-    query: str
-    headers: Mapping[str, str]
+    query: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)
 
     @property
     def wants_upgrade(self) -> bool:

@@ -18,6 +18,8 @@ from autobahn.websocket.compress import (
     PerMessageDeflateOfferAccept,
 )
 from autobahn.websocket.protocol import PreparedMessage
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -25,6 +27,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from tbtwist.config.schema import WsWorker
+from tbtwist.ws.authentication import subprotocol
 from tbtwist.ws.connection import (
     INTERNAL_ERROR,
     NO_STATUS,
@@ -54,7 +57,8 @@ class WebSocketChannel(WebSocketServerProtocol):
     closeHandshakeTimeoutCall: Any  # noqa: N815 - Autobahn's timer, or None
     _head: Head
     _connection: Connection | None = None
-    _held = False
+    _opening: Deferred[Connection | None] | None = None
+    _holds = 0
     _outflow: Outflow
 
     # --- called by Twisted and Autobahn ----------------------------------------
@@ -71,6 +75,8 @@ class WebSocketChannel(WebSocketServerProtocol):
             self.closeHandshakeTimeoutCall.cancel()
             self.closeHandshakeTimeoutCall = None
         super().connectionLost(reason)
+        if self._opening is not None:
+            self._opening.cancel()
         self._connection = None
 
     @override
@@ -100,13 +106,17 @@ class WebSocketChannel(WebSocketServerProtocol):
         self._answer(refusal(code, reason, tuple(responseHeaders or ())))
 
     @override
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        return subprotocol(request.protocols)
+
+    @override
     def onOpen(self) -> None:
-        try:
-            self._connection = self.factory.gateway.accept(self, self._head)
-        except Exception:  # noqa: BLE001 - Autobahn would leave the client hanging
-            _log.failure("a connection could not be opened")
-            self.close(INTERNAL_ERROR, "internal error")
+        opening = Deferred.fromCoroutine(self.factory.gateway.accept(self, self._head))
         self._forget_handshake()
+        if not opening.called:
+            self.pause()
+            self._opening = opening
+        _ = opening.addCallbacks(self._opened, self._not_opened)
 
     @override
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -158,17 +168,42 @@ class WebSocketChannel(WebSocketServerProtocol):
         self.dropConnection(abort=True)
 
     def pause(self) -> None:
-        """Read nothing more, and hold back what has been read."""
-        self._held = True
+        """Read nothing more, and hold back what has been read.
+
+        Every pause needs a `resume` of its own.
+        """
+        self._holds += 1
         self.transport.pauseProducing()
 
     def resume(self) -> None:
         """Read again, first what was held back."""
-        self._held = False
-        self.transport.resumeProducing()
-        self.consumeData()
+        self._holds -= 1
+        if not self._held:
+            self.transport.resumeProducing()
+            self.consumeData()
 
     # --- ours ----------------------------------------------------------------------
+
+    @property
+    def _held(self) -> bool:
+        return self._holds > 0
+
+    def _opened(self, connection: Connection | None) -> None:
+        self._connection = connection
+        self._waited()
+
+    def _not_opened(self, why: Failure) -> None:
+        """Close: Autobahn would leave the client hanging."""
+        if not why.check(CancelledError):
+            _log.failure("a connection could not be opened", failure=why)
+            self.close(INTERNAL_ERROR, "internal error")
+        self._waited()
+
+    def _waited(self) -> None:
+        """Read on if reading was paused until somebody said who this is."""
+        if self._opening is not None and self.state != self.STATE_CLOSED:
+            self._opening = None
+            self.resume()
 
     def _answer(self, answer: Answer) -> None:
         self.transport.write(answer.to_bytes())

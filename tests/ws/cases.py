@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.auth.identity import Identity
 from tbtwist.auth.session import authenticated_session
 from tbtwist.config.schema import Settings
 from tbtwist.ws.connection import Connection, Shared, describe
 from tbtwist.ws.counts import Counts
+from tbtwist.ws.gateway import Gateway
+from tbtwist.ws.handshake import Head
 from tbtwist.ws.registry import Registry
 from tests.ws.fakes import (
     START,
     FakeBus,
     FakeLane,
     FakeSocket,
+    FakeVerifier,
     Log,
     head,
     make_gateway,
@@ -37,6 +42,15 @@ FACTS = {
 }
 
 
+def accepted(gateway: Gateway, socket: FakeSocket, asked: Head) -> Connection | None:
+    """Return what `Gateway.accept` decides at once."""
+    outcomes: list[Connection | None] = []
+    deciding = Deferred.fromCoroutine(gateway.accept(socket, asked))
+    deciding.addCallback(outcomes.append)
+    (outcome,) = outcomes
+    return outcome
+
+
 class ConnectionCase(SynchronousTestCase):
     """One connection; socket and bus write into one log."""
 
@@ -47,7 +61,7 @@ class ConnectionCase(SynchronousTestCase):
         self.counts = Counts()
         self.registry: Registry[Connection] = Registry(10)
         self.shared = Shared(self.bus, self.registry, self.counts, lambda: START)
-        about = describe(ID, head("/ws/Chat/room?a=1"), ANN, START)
+        about = describe(ID, head("/ws/Chat/room?a=1"), Identity(ANN), START)
         self.connection = Connection(about, FakeSocket(self.log), self.shared)
 
     def opened(self) -> Connection:
@@ -73,14 +87,17 @@ class GatewayCase(SynchronousTestCase):
         """Start it."""
         self.clock = Clock()
         self.bus = FakeBus()
-        self.gateway = make_gateway(self.bus, self.clock, self.settings())
+        self.verifier = FakeVerifier()
+        self.gateway = make_gateway(
+            self.bus, self.clock, self.settings(), self.verifier
+        )
         self.gateway.start()
         self.sockets: dict[str, FakeSocket] = {}
 
     def join(self, target: str = "/ws/Chat/room", **headers: str) -> str:
         """Open a connection and return its id."""
         socket = FakeSocket()
-        connection = self.gateway.accept(socket, head(target, **headers))
+        connection = accepted(self.gateway, socket, head(target, **headers))
         assert connection is not None
         self.sockets[connection.conn_id] = socket
         socket.log.clear()
@@ -89,7 +106,7 @@ class GatewayCase(SynchronousTestCase):
     def turned_away(self, **headers: str) -> list[object]:
         """Try to open a connection and return what its socket was told."""
         socket = FakeSocket()
-        self.assertIsNone(self.gateway.accept(socket, head(**headers)))
+        self.assertIsNone(accepted(self.gateway, socket, head(**headers)))
         return socket.log
 
     def lose(self, conn_id: str) -> None:

@@ -10,6 +10,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from tbtwist.auth.cookie import SessionCookies
+from tbtwist.auth.identity import BadCredentials, Found, Identifier, Identity
+from tbtwist.auth.revocation import MemoryRevoker
 from tbtwist.auth.session import authenticated_session
 from tbtwist.auth.signing import Signer
 from tbtwist.boundaries import (
@@ -202,6 +204,46 @@ def cookies() -> SessionCookies:
     return SessionCookies(Signer([b"s" * 64]), Session(), False)
 
 
+class FakeVerifier:
+    """Knows the tokens in ``known``; waits for the test where it says so."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Identity] = {}
+        self.asked: list[str] = []
+        self.waits: Deferred[None] | None = None
+        self.error: Exception | None = None
+
+    async def verify(self, token: str) -> Found:
+        """Look the token up."""
+        self.asked.append(token)
+        if self.waits is not None:
+            await self.waits
+        if self.error is not None:
+            raise self.error
+        return self.known.get(token) or BadCredentials("the token is not recognised")
+
+
+def identifier(
+    verifier: FakeVerifier | None = None,
+    auth: Auth | None = None,
+    now: Callable[[], float] = lambda: START,
+) -> Identifier:
+    """Return what identifies by `cookies`, and by tokens that ``verifier`` knows."""
+    verify = (verifier or FakeVerifier()).verify
+    revoker = MemoryRevoker(now)
+    random = counting_random()
+    return Identifier.of(cookies(), revoker, verify, auth or Auth(), random)
+
+
+def signed_as(user_id: str, session_id: str) -> str:
+    """Return the value of a cookie of a user in a session."""
+    session = authenticated_session(
+        user_id, "Ann", level=1, exp=START + 3600, random=bytes
+    )
+    session = attrs.evolve(session, session_id=session_id)
+    return Signer([b"s" * 64]).sign(session.to_json_bytes())
+
+
 def signed(user_id: str = "u1", exp: float = START + 3600, level: int = 1) -> str:
     """Return the value of a cookie that proves to be ``user_id``."""
     session = authenticated_session(user_id, "Ann", level=level, exp=exp, random=bytes)
@@ -224,15 +266,23 @@ def counting_random() -> Callable[[int], bytes]:
 
 
 def make_gateway(
-    bus: FakeBus, clock: Clock, configured: Settings | None = None
+    bus: FakeBus,
+    clock: Clock,
+    configured: Settings | None = None,
+    verifier: FakeVerifier | None = None,
 ) -> Gateway:
     """Return a gateway on ``bus`` whose wall clock goes with ``clock``."""
+    configured = configured or settings()
+
+    def now() -> float:
+        return START + clock.seconds()
+
     return Gateway(
         bus,
-        configured or settings(),
-        cookies(),
+        configured,
+        identifier(verifier, configured.auth, now),
         IDENTITY,
         clock,
-        lambda: START + clock.seconds(),
+        now,
         counting_random(),
     )

@@ -16,7 +16,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
+from websockets.typing import Origin, Subprotocol
 
 from tbtwist.events import EventType, Item
 from tbtwist.net.listening import bind_tcp, port_of, serve
@@ -28,10 +28,12 @@ from tests.ws.fakes import (
     START,
     FakeBus,
     FakeLane,
-    cookies,
+    FakeVerifier,
     counting_random,
+    identifier,
     item,
     settings,
+    signed,
 )
 
 T = TypeVar("T")
@@ -74,10 +76,11 @@ class ClientTests(TestCase):
         self.patch(txaio.tx.config, "loop", REACTOR)
         configured = settings(max_message_size=100_000, compression=True)
         self.bus = EchoBus()
+        self.verifier = FakeVerifier()
         self.gateway = Gateway(
             self.bus,
             configured,
-            cookies(),
+            identifier(self.verifier),
             IDENTITY,
             REACTOR,
             lambda: START,
@@ -89,7 +92,7 @@ class ClientTests(TestCase):
             bind_tcp("127.0.0.1", 0, backlog=10, what="ws-1")
         ) as listener:
             self.port = port_of(listener)
-            self.listening: Any = serve(REACTOR, listener, self.factory)
+            self.listening: Any = serve(REACTOR, listener, self.factory, backlog=10)
         self.pool = ThreadPool(0, 4, name="clients")
         self.pool.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.clean_up()))
@@ -195,6 +198,23 @@ class ClientTests(TestCase):
 
         async def check() -> None:
             self.assertEqual(await self.in_thread(client), 403)
+
+        return Deferred.fromCoroutine(check())
+
+    def test_token_as_subprotocol(self) -> Deferred[None]:
+        """A browser's client logs in by subprotocol, and agrees on the plain one."""
+
+        def client() -> str | None:
+            offered = [Subprotocol("bearer." + signed("u9")), Subprotocol("chat.v1")]
+            url = f"ws://127.0.0.1:{self.port}/ws/Chat/room"
+            with connect(url, subprotocols=offered) as ws:
+                ws.recv(PATIENCE_S)
+                return ws.subprotocol
+
+        async def check() -> None:
+            self.assertEqual(await self.in_thread(client), "chat.v1")
+            [lane] = self.bus.lanes.values()
+            self.assertEqual(lane.items[0].event.payload["user_id"], "u9")
 
         return Deferred.fromCoroutine(check())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tbtwist.auth.identity import Identity
 from tbtwist.auth.session import SessionData
 from tbtwist.events import EventType
 from tbtwist.ws.connection import Connection, describe
@@ -38,7 +39,7 @@ class OpenTests(ConnectionCase):
 
     def test_anonymous(self) -> None:
         """Nobody is announced as nobody."""
-        facts = describe(ID, head(), SessionData(session_id="anon_1"), START)
+        facts = describe(ID, head(), Identity(SessionData(session_id="anon_1")), START)
         self.assertEqual(
             (facts["user_id"], facts["user_name"], facts["level"], facts["exp"]),
             ("", "anonymous", 0, 0.0),
@@ -61,7 +62,7 @@ class OpenTests(ConnectionCase):
         """A session with an end expires then; one without never does."""
         self.assertFalse(self.connection.is_expired(START + 59.9))
         self.assertTrue(self.connection.is_expired(START + 60))
-        endless = describe(ID, head(), SessionData(), START)
+        endless = describe(ID, head(), Identity(SessionData()), START)
         connection = Connection(endless, FakeSocket(), self.shared)
         self.assertFalse(connection.is_expired(START * 10))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.auth.identity import Identity
 from tbtwist.events import EventType
 from tbtwist.ws.connection import Connection, Shared, describe, is_close_code
 from tbtwist.ws.counts import Counts
@@ -142,7 +143,7 @@ class Story:
         self.bus = FakeBus(self.log)
         registry: Registry[Connection] = Registry(10)
         shared = Shared(self.bus, registry, Counts(), lambda: START)
-        about = describe(ID, head(), ANN, START)
+        about = describe(ID, head(), Identity(ANN), START)
         self.connection = Connection(about, FakeSocket(self.log), shared)
         self.connection.open()
         self.lane = self.bus.lanes[ID]

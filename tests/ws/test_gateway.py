@@ -9,7 +9,7 @@ from tbtwist.config.schema import Auth, Settings
 from tbtwist.events import EventType
 from tbtwist.identity import Owner, conn_owner
 from tbtwist.ws.admission import Readiness
-from tests.ws.cases import GatewayCase
+from tests.ws.cases import GatewayCase, accepted
 from tests.ws.fakes import (
     START,
     FakeBus,
@@ -73,7 +73,7 @@ class AuthTests(SynchronousTestCase):
         """Return how a handshake is closed, or an empty list if it is not."""
         socket = FakeSocket()
         gateway = make_gateway(FakeBus(), Clock(), configured)
-        gateway.accept(socket, head(**headers))
+        accepted(gateway, socket, head(**headers))
         return [entry for entry in socket.log if entry[0] == "close"]
 
     def test_required(self) -> None:

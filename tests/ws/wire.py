@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.config.schema import Settings
 from tbtwist.ws.protocol import WebSocketChannel, make_factory
-from tests.ws.fakes import FakeBus, FakeLane, make_gateway, settings
+from tests.ws.fakes import FakeBus, FakeLane, FakeVerifier, make_gateway, settings
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -95,7 +95,8 @@ class WireCase(SynchronousTestCase):
         self.bus = FakeBus()
         self.patch(txaio.tx.config, "loop", self.clock)
         configured = self.settings()
-        self.gateway = make_gateway(self.bus, self.clock, configured)
+        self.verifier = FakeVerifier()
+        self.gateway = make_gateway(self.bus, self.clock, configured, self.verifier)
         self.factory: Any = make_factory(self.gateway, configured.ws_worker, self.clock)
         self.addCleanup(self.no_timer_left)
         self.clients: list[Client] = []
