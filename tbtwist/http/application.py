@@ -33,14 +33,14 @@ class WsgiApplication:
     """Answers the API's routes under any WSGI server."""
 
     def __init__(self, dispatcher: Dispatcher, bridge: Bridge) -> None:
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._bridge = bridge
         config = dispatcher.settings.http_worker
         self._proxies = TrustedProxies.parse(config.trusted_proxies)
 
     def owns(self, path: str) -> bool:
         """Whether ``path`` (percent-decoded) belongs to this application."""
-        return self._dispatcher.owns(path)
+        return self.dispatcher.owns(path)
 
     def __call__(
         self, environ: dict[str, Any], start_response: StartResponse
@@ -55,13 +55,20 @@ class WsgiApplication:
 
     def _answer(self, request: Request, environ: dict[str, Any]) -> Response:
         try:
-            parsed = read_body(environ, self._dispatcher.body_reader(request))
-            work = self._dispatcher.handle(attrs.evolve(request, parsed=parsed))
-            return self._bridge(work, environ.get(GONE))
+            parsed = read_body(environ, self.dispatcher.body_reader(request))
+            return self._handled(attrs.evolve(request, parsed=parsed), environ)
         except _CANCELLED:
             return failures.failure(499, "The client has left")
         except TbtwistError as error:
-            return self._dispatcher.refuse(request, error)
+            return self.dispatcher.refuse(request, error)
+
+    def _handled(self, request: Request, environ: dict[str, Any]) -> Response:
+        """Let the core answer; it may never get to see the request."""
+        try:
+            return self._bridge(self.dispatcher.handle(request), environ.get(GONE))
+        except BaseException:
+            request.parsed.close()
+            raise
 
     def _blocks(
         self, request: Request, response: Response, gone: ClientGone | None
@@ -80,7 +87,7 @@ class WsgiApplication:
             return response, [] if silent else FileBlocks.open(body)
         except OSError:
             lost = Refused(404, "The file is not there any more")
-            return self._blocks(request, self._dispatcher.refuse(request, lost), gone)
+            return self._blocks(request, self.dispatcher.refuse(request, lost), gone)
 
 
 @attrs.define(eq=False)
@@ -96,7 +103,12 @@ class StreamBlocks:
 
     def __next__(self) -> bytes:
         """Return the next piece; what it raises must cut the connection."""
-        piece = self._bridge.wait(self._body.next(), self._gone)
+        try:
+            piece = self._bridge.wait(self._body.next(), self._gone)
+        except _CANCELLED:
+            if self._gone is None or not self._gone.left:
+                raise
+            piece = None
         if piece is None:
             raise StopIteration
         return piece

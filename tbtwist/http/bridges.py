@@ -45,6 +45,11 @@ class ClientGone:
         if self._listener is not None:
             self._listener()
 
+    @property
+    def left(self) -> bool:
+        """Whether the client has left."""
+        return self._gone
+
     def watch(self, listener: Callable[[], object]) -> None:
         """Call ``listener`` when the client leaves, at once if it has left."""
         self._listener = listener

@@ -1,228 +1,213 @@
-"""One request and its answer on our own server: limits, counters, access log."""
+"""One request and its answer: identity, counters, framing, access log."""
 
 from __future__ import annotations
 
 import re
-import secrets
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import attrs
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString
-from twisted.web.server import Request
-from typing_extensions import override
-
-from tbtwist.api.bodies import too_large
-from tbtwist.api.failures import envelope
-from tbtwist.api.health import Health
-from tbtwist.http.pages import FAILED
+from tbtwist.api.request import Request
+from tbtwist.api.response import Headers, Response
+from tbtwist.errors import Refused
+from tbtwist.http.house import House
+from tbtwist.http.outflow import Outflow
+from tbtwist.http.parsing import Head
 from tbtwist.http.proxies import TrustedProxies
+from tbtwist.http.writing import head_bytes, status_line
 
-_access_log = Logger(namespace="tbtwist.access")
-
-LINGER_S: Final = 2.0
-"""How long we listen to the rest of a body that we have refused (RFC 9112 §9.6)."""
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
-
-
-@attrs.define(eq=False)
-class House:
-    """What all requests of one site share."""
-
-    reactor: IReactorTime
-    health: Health
-    proxies: TrustedProxies
-    max_body_bytes: int
-    access_log: bool
-    channels: set[Channel] = attrs.Factory(set)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+CLIENT_LEFT: Final = 499
+_ALWAYS_ANSWERED: Final = frozenset({b"/health", b"/ready"})
+"""What a supervisor asks must be answered above all by a worker that is full."""
 
 
-class Exchange(Request):
-    """A request on our server. Bodies are limited and never parsed here (T1, T2)."""
+class Line(Protocol):
+    """What an exchange needs of its connection."""
 
-    def __init__(self, channel: Any, queued: object = None) -> None:
-        del queued
-        super().__init__(channel, parsePOSTFormSubmission=False)
-        self.house: House = channel.site.house
-        self._began_at = self.house.reactor.seconds()
-        self._counted = False
-        self._refused = False
-        self._linger: IDelayedCall | None = None
-        self._received = 0
-        self.request_id = b""
+    house: House
+    out: Outflow
+    peer: str
+    behind_proxy: bool
+    transport: Any
 
-    # --- receiving -----------------------------------------------------------
+    def started(self) -> None:
+        """Learn that the request's turn has come."""
 
-    def head_received(self, method: bytes, uri: bytes, version: bytes) -> None:
-        """Take note of the head, before the body comes."""
-        self.method, self.uri, self.clientproto = method, uri, version
-        self.path = uri.partition(b"?")[0]
-        self._began_at = self.house.reactor.seconds()
-        self._counted = True
-        self.house.health.request_started()
-        self._drop_ambiguous_names()
-        given = self.getHeader(b"x-request-id") or b""
+    def answered(self, *, keep_alive: bool) -> None:
+        """Go on to the next request, or close."""
+
+    def abort(self) -> None:
+        """Cut the connection: the client must see that the answer is broken."""
+
+
+class Lane(Protocol):
+    """Who answers: takes the body, then starts; ``cancel`` when nobody listens."""
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the body."""
+
+    def complete(self) -> None:
+        """Learn that the body is complete; `Refused` if it is no good."""
+
+    def start(self) -> None:
+        """Answer now."""
+
+    def cancel(self) -> None:
+        """Stop, and free what is held; the exchange is over."""
+
+
+class Exchange:
+    """One request and its answer, whoever gives it."""
+
+    __slots__ = (
+        "_began_at", "_open", "chunked", "client_ip", "head", "headers", "house",
+        "keep_alive", "lane", "line", "request_id", "secure", "sent_bytes", "silent",
+        "status",
+    )  # fmt: skip
+
+    def __init__(self, line: Line, head: Head) -> None:
+        house = line.house
+        self.line, self.house, self.head = line, house, head
+        self.lane: Lane | None = None
+        self.headers = headers = head.headers()
+        given = headers.get("x-request-id", "")
         valid = _REQUEST_ID.match(given)
-        self.request_id = given if valid else secrets.token_hex(8).encode()
-        self.requestHeaders.setRawHeaders(b"x-request-id", [self.request_id])
+        self.request_id = given if valid else house.new_request_id()
+        headers["x-request-id"] = self.request_id
+        self.client_ip, self.secure = line.peer, False
+        if line.behind_proxy:
+            self._believe_proxy(house.proxies)
+        self.keep_alive = head.keep_alive
+        self.silent = head.method == "HEAD"
+        self.chunked = False
+        self.status = CLIENT_LEFT
+        self.sent_bytes = 0
+        self._open = True
+        self._began_at = house.reactor.seconds()
+        house.health.request_started()
 
-    def _drop_ambiguous_names(self) -> None:
-        """Drop ``X_Forwarded_For``: in a WSGI environ it is X-Forwarded-For."""
-        for name, _ in tuple(self.requestHeaders.getAllRawHeaders()):
-            if b"_" in name:
-                self.requestHeaders.removeHeader(name)
+    def _believe_proxy(self, proxies: TrustedProxies) -> None:
+        get = self.headers.get
+        self.client_ip = proxies.client_of(self.line.peer, get("x-forwarded-for", ""))
+        scheme = get("x-forwarded-proto", "")
+        self.secure = proxies.is_secure(self.line.peer, "http", scheme)
 
-    @override
-    def gotLength(self, length: int | None) -> None:
-        """Refuse a body that is announced as too large."""
-        super().gotLength(length)
-        if (length or 0) > self.house.max_body_bytes:
-            self._refuse()
+    # --- its turn ------------------------------------------------------------
 
-    @override
-    def handleContentChunk(self, data: bytes) -> None:
-        """Take a piece of the body, as long as there is room for it."""
-        if self._refused:
-            return
-        self._received += len(data)
-        if self._received > self.house.max_body_bytes:
-            self._refuse()
+    def complete(self) -> bool:
+        """Answer as soon as it is this one's turn; return whether that is now.
+
+        Raises:
+            Refused: the body is no good, or 503: too many wait already.
+        """
+        lane = self.lane
+        assert lane is not None
+        lane.complete()
+        if self.head.raw_path in _ALWAYS_ANSWERED:
+            self._start()
+            return True
+        if self.house.admission.is_full:
+            raise Refused(503, "Too many requests at once")
+        return self.house.admission.enter(self, self._start)
+
+    def _start(self) -> None:
+        self.line.started()
+        if self.lane is not None:
+            self.lane.start()
+
+    def has_run(self) -> None:
+        """Let the next one run; what is left is only to be sent."""
+        self.house.admission.leave(self)
+
+    # --- its answer ----------------------------------------------------------
+
+    def answer(self, response: Response) -> None:
+        """Send a whole answer, head and body in one write."""
+        body = response.body
+        assert isinstance(body, bytes)
+        head = self.begin(response.status, response.headers, len(body))
+        if self.silent:
+            self.line.out.write(head)
         else:
-            super().handleContentChunk(data)
-
-    def _refuse(self) -> None:
-        """Answer 413 now, and listen a little so that the client can read it."""
-        self._refused = True
-        self.requestHeaders.removeHeader(b"expect")
-        self.channel.persistent = False
-        error = too_large(self.house.max_body_bytes)
-        body = envelope(error.status, error.message)
-        self.setResponseCode(error.status, b"Content Too Large")
-        self.setHeader(b"content-type", b"application/json")
-        self.setHeader(b"content-length", str(len(body)))
-        self.write(body)
-        self._linger = self.house.reactor.callLater(LINGER_S, self.finish)
-
-    @override
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Answer the request, unless that has been done already."""
-        if self._refused:
-            self.finish()
-            return
-        if self.requestHeaders.hasHeader(b"transfer-encoding"):
-            self.requestHeaders.removeHeader(b"transfer-encoding")
-            length = str(self._received).encode()
-            self.requestHeaders.setRawHeaders(b"content-length", [length])
-        super().requestReceived(command, path, version)
-
-    # --- answering -----------------------------------------------------------
-
-    @override
-    def write(self, data: bytes) -> None:
-        """Send a piece of the answer; the first one sends the headers."""
-        if not self.startedWriting and not self._disconnected:
-            self._complete_headers()
-        super().write(data)
-
-    def _complete_headers(self) -> None:
-        headers = self.responseHeaders
-        headers.setRawHeaders(b"server", [b"tbtwist"])
-        if not headers.hasHeader(b"date"):
-            headers.setRawHeaders(b"date", [datetimeToString()])
-        if self.request_id and not headers.hasHeader(b"x-request-id"):
-            headers.setRawHeaders(b"x-request-id", [self.request_id])
-        if self.house.health.draining:
-            self.channel.persistent = False
-        if not self.channel.persistent:
-            headers.setRawHeaders(b"connection", [b"close"])
-
-    @override
-    def finish(self) -> None:
-        """End the answer."""
-        super().finish()
-        self._ended(self.code)
-
-    @override
-    def connectionLost(self, reason: Failure) -> None:
-        """Learn that the client has left before its answer was complete."""
-        super().connectionLost(reason)
-        self._ended(413 if self._refused else 499)
-
-    def _ended(self, status: int) -> None:
-        if self._linger is not None and self._linger.active():
-            self._linger.cancel()
-        if not self._counted:
-            return
-        self._counted = False
-        self.house.health.request_ended()
-        if self.house.access_log:
-            self._log_access(status)
-
-    def _log_access(self, status: int) -> None:
-        """Write the access log's event: no query, no header, nothing secret."""
-        _access_log.info(
-            "{client} {method} {path} {status} {bytes} {duration_ms}ms {request_id}",
-            client=self._client(),
-            method=_text(self.method),
-            path=_text(self.path),
-            status=status,
-            bytes=self.sentLength,
-            duration_ms=round((self.house.reactor.seconds() - self._began_at) * 1e3, 1),
-            request_id=_text(self.request_id),
-        )
-
-    def _client(self) -> str:
-        peer = getattr(self.getClientAddress(), "host", "")
-        forwarded = self.getHeader("x-forwarded-for") or ""
-        return self.house.proxies.client_of(peer, forwarded)
-
-    @override
-    def processingFailed(self, reason: Failure) -> Failure:
-        """Answer 500 without a word about us, and log what happened."""
-        self._log.failure("a request failed", failure=reason)
-        if not self.startedWriting:
-            body = FAILED.render(self)
-            self.setHeader(b"content-length", str(len(body)))
-            self.write(body)
+            self.sent_bytes = len(body)
+            self.line.out.write(head + body)
         self.finish()
-        return reason
 
+    def refuse(self, error: Refused) -> None:
+        """Answer in the words of all our failures."""
+        head = self.head
+        request = Request(head.method, head.path, headers=self.headers)
+        self.answer(self.house.dispatcher.refuse(request, error))
 
-def _text(raw: bytes) -> str:
-    return raw.decode("ascii", "backslashreplace")
+    def begin(
+        self, status: int, headers: Headers, length: int | None, line: str = ""
+    ) -> bytes:
+        """Return the head of an answer; its framing is decided here.
 
+        ``length`` is the body's; where it is not known, the body comes in chunks,
+        or ends with the connection if the client knows no chunks. ``line`` is the
+        status line if it is not the usual one.
+        """
+        self.status = status
+        has_body = status >= 200 and status not in (204, 304)
+        self.silent = self.silent or not has_body
+        lines = self.house.server_lines()
+        if has_body:
+            lines += self._framing(length)
+        if self.house.health.draining:
+            self.keep_alive = False
+        if not self.keep_alive:
+            lines += "Connection: close\r\n"
+        elif self.head.version == b"HTTP/1.0":
+            lines += "Connection: keep-alive\r\n"
+        return head_bytes(line or status_line(status), headers, lines)
 
-class Channel(HTTPChannel):
-    """A connection. Its limits are those of contract §2."""
+    def _framing(self, length: int | None) -> str:
+        if length is not None:
+            return f"Content-Length: {length}\r\n"
+        if self.head.version == b"HTTP/1.0":
+            self.keep_alive = False
+            return ""
+        self.chunked = not self.silent
+        return "Transfer-Encoding: chunked\r\n"
 
-    maxHeaders = 64  # noqa: N815 - the base class' name
-    totalHeadersSize = 40 * 1024  # noqa: N815 - the base class' name
-    MAX_LENGTH = 8 * 1024
-    site: Any
+    # --- its end -------------------------------------------------------------
 
-    @override
-    def connectionMade(self) -> None:
-        """Let the site know us, so that a drain can close us."""
-        self.site.house.channels.add(self)
-        super().connectionMade()
+    def finish(self) -> None:
+        """Count and log a complete answer, and go on to the next request."""
+        if self._end(self.status):
+            self.line.answered(keep_alive=self.keep_alive)
 
-    @override
-    def allHeadersReceived(self) -> None:
-        """Tell the request its head before the body is judged."""
-        exchange: Exchange = self.requests[-1]
-        exchange.head_received(self._command, self._path, self._version)
-        super().allHeadersReceived()
+    def gone(self) -> None:
+        """Learn that the client has left; nobody needs an answer any more."""
+        if self._end(CLIENT_LEFT):
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Free what the lane holds; somebody else answers."""
+        lane, self.lane = self.lane, None
+        if lane is not None:
+            self.house.admission.leave(self)
+            lane.cancel()
 
     @property
-    def idle(self) -> bool:
-        """Whether no request is being received or answered."""
-        return not self.requests
+    def has_begun(self) -> bool:
+        """Whether the head of an answer has been made."""
+        return self.status != CLIENT_LEFT
 
-    @override
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Forget the connection."""
-        self.site.house.channels.discard(self)
-        super().connectionLost(reason)
+    def _end(self, status: int) -> bool:
+        if not self._open:
+            return False
+        self._open = False
+        house = self.house
+        house.admission.leave(self)
+        house.health.request_ended()
+        if house.access_log is not None:
+            head = self.head
+            now = house.dispatcher.now()
+            took_s = house.reactor.seconds() - self._began_at
+            path = head.raw_path.decode("latin-1")
+            house.access_log.add(
+                (now, self.client_ip, head.method, path, status, self.sent_bytes,
+                 took_s, self.request_id)
+            )  # fmt: skip
+        return True

@@ -25,16 +25,16 @@ class Page(Resource):
     def __init__(self, status: int, body: bytes, headers: Headers) -> None:
         super().__init__()
         self._status = status
-        self._body = body
-        self._headers = headers
+        self.body = body
+        self.headers = headers
 
     @override
     def render(self, request: Any) -> bytes:
         """Write the page, whatever the method; Twisted drops the body for HEAD."""
         request.setResponseCode(self._status, reason_phrase(self._status).encode())
-        for name, value in self._headers:
+        for name, value in self.headers:
             request.setHeader(name.lower(), value)
-        return self._body
+        return self.body
 
     @override
     def getChild(self, path: bytes, request: IRequest) -> Page:

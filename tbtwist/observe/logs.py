@@ -80,6 +80,7 @@ FORMATS: Final[dict[LogFormat, Callable[[LogEvent], str]]] = {
 class StreamObserver:
     """Writes each event as one record to a stream.
 
+    An event with ``log_lines`` is many records, ready to be written as they are.
     When the stream is a pipe whose reader (the manager) is gone, there is
     nobody left to tell; the role goes on and drains.
     """
@@ -95,7 +96,7 @@ class StreamObserver:
         ):
             return
         try:
-            self._stream.write(self._format(event))
+            self._stream.write(event.get("log_lines") or self._format(event))
             self._stream.flush()
         except BrokenPipeError:
             return

@@ -9,13 +9,16 @@ from typing import Any
 import attrs
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorCore, IReactorFromThreads
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
 from tbtwist.api.health import Health
 from tbtwist.apps.registry import App
+from tbtwist.apps.runner import Runner
 from tbtwist.config.schema import HttpWorker, Settings
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import reactor_bridge
@@ -63,6 +66,15 @@ class InlinePool:
         """Call at once."""
         call(*args)
 
+    def callInThreadWithCallback(  # noqa: N802 - Twisted's name
+        self, told: Callable[..., object], call: Callable[..., object], *args: Any
+    ) -> None:
+        """Call at once, and tell what came of it."""
+        try:
+            told(True, call(*args))
+        except Exception:  # noqa: BLE001 - as a thread would
+            told(False, Failure())
+
 
 class InlineRunner:
     """Runs coroutines that wait for nothing."""
@@ -70,6 +82,18 @@ class InlineRunner:
     def run(self, work: Callable[[], Any], *, timeout_s: float) -> Deferred[Any]:
         """Run at once."""
         return Deferred.fromCoroutine(work())
+
+
+class PatientRunner:
+    """Runs nothing: each call waits until the test says what it returned."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Deferred[Any]] = []
+
+    def run(self, work: Callable[[], Any], *, timeout_s: float) -> Deferred[Any]:
+        """Wait."""
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
 
 
 @attrs.frozen
@@ -108,12 +132,30 @@ def parse_reply(raw: bytes, *, head_only: bool = False) -> tuple[Reply, bytes]:
     return attrs.evolve(reply, body=rest[: int(length)]), rest[int(length) :]
 
 
+class Wire(StringTransport):
+    """A transport that knows how it was closed, and can be full."""
+
+    half_closed = False
+    aborted = False
+
+    def loseWriteConnection(self) -> None:
+        """Remember it."""
+        self.half_closed = True
+
+    def abortConnection(self) -> None:
+        """Remember it, and close."""
+        self.aborted = True
+        self.loseConnection()
+
+
 class Connection:
     """A client's connection to the site."""
 
     def __init__(self, site: TbtwistSite, peer: str = "192.0.2.1") -> None:
-        self.transport = StringTransport(peerAddress=IPv4Address("TCP", peer, 4711))
-        self.transport.abortConnection = self.transport.loseConnection
+        self.transport = Wire(
+            hostAddress=IPv4Address("TCP", "127.0.0.1", 8000),
+            peerAddress=IPv4Address("TCP", peer, 4711),
+        )
         protocol = site.buildProtocol(self.transport.getPeer())
         assert protocol is not None
         self.channel: Any = protocol
@@ -121,8 +163,12 @@ class Connection:
 
     @property
     def closing(self) -> bool:
-        """Whether the server has closed the connection."""
-        return bool(self.transport.disconnecting)
+        """Whether the server has closed the connection, or its side of it."""
+        return bool(self.transport.disconnecting or self.transport.half_closed)
+
+    def leave(self) -> None:
+        """Hang up."""
+        self.channel.connectionLost(Failure(ConnectionDone()))
 
     def send(self, raw: bytes) -> None:
         """Send bytes."""
@@ -156,9 +202,15 @@ def request_bytes(
 class MemoryServer:
     """A site over `sample_app`, and its clients."""
 
-    def __init__(self, settings: Settings = OPEN, app: App | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings = OPEN,
+        app: App | None = None,
+        runner: Runner | None = None,
+    ) -> None:
         self.reactor = InlineReactor()
-        dispatcher = make_dispatcher(app or sample_app(), settings, InlineRunner())
+        runner = runner or InlineRunner()
+        dispatcher = make_dispatcher(app or sample_app(), settings, runner)
         bridge = reactor_bridge(self.reactor, timeout_s=30)
         self.application = WsgiApplication(dispatcher, bridge)
         self.health: Health = dispatcher.health
@@ -166,6 +218,11 @@ class MemoryServer:
         self.site = make_site(
             self.reactor, self.application, pool, settings, self.health
         )
+
+    def left_behind(self) -> list[Any]:
+        """Stop, and return the calls that are still to come."""
+        self.site.stopFactory()
+        return list(self.reactor.getDelayedCalls())
 
     def connect(self, peer: str = "192.0.2.1") -> Connection:
         """Return a new connection."""

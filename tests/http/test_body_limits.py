@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from twisted.internet.error import ConnectionDone
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.http.memory import MemoryServer, limited, request_bytes
@@ -39,10 +37,10 @@ class BodyLimitTests(SynchronousTestCase):
         """A body that is announced as too large is refused before it comes."""
         self.announce(11)
         self.assert_refused()
-        self.assertFalse(self.connection.closing)
-        self.connection.send(b"x" * 11)
-        self.assertTrue(self.connection.closing)
+        self.assertTrue(self.connection.transport.half_closed)
         self.assertEqual(self.server.health.in_flight, 0)
+        self.connection.send(b"x" * 11)
+        self.assertEqual(self.connection.transport.value(), b"")
 
     def test_no_go_ahead(self) -> None:
         """A client that asks first is not told to go ahead."""
@@ -70,19 +68,19 @@ class BodyLimitTests(SynchronousTestCase):
         self.assert_refused()
         self.connection.send(b"x" * 1000)
         self.server.reactor.advance(1.9)
-        self.assertFalse(self.connection.closing)
-        self.server.reactor.advance(0.2)
-        self.assertTrue(self.connection.closing)
+        self.assertFalse(self.connection.transport.aborted)
+        self.server.reactor.advance(0.6)
+        self.assertTrue(self.connection.transport.aborted)
         self.connection.send(b"x" * 1000)
-        self.connection.channel.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.server.reactor.getDelayedCalls(), [])
+        self.connection.leave()
+        self.assertEqual(self.server.left_behind(), [])
 
     def test_a_client_that_leaves(self) -> None:
         """A client that leaves after the refusal leaves nothing behind."""
         self.announce(11)
-        self.connection.channel.connectionLost(Failure(ConnectionDone()))
+        self.connection.leave()
         self.assertEqual(self.server.health.in_flight, 0)
-        self.assertEqual(self.server.reactor.getDelayedCalls(), [])
+        self.assertEqual(self.server.left_behind(), [])
 
     def test_the_next_connection_works(self) -> None:
         """A refusal concerns that connection alone."""
