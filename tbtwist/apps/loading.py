@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tbtwist.apps.application import Application
 from tbtwist.apps.registry import App, as_default, get_app
@@ -61,6 +62,28 @@ def _from_factory(place: str, cwd: Path) -> Application:
         reason = f"it returned {app!r}, which is no application"
         raise ModuleFailed(place, found.__file__ or str(cwd), reason)
     return app
+
+
+def load_callables(
+    places: Mapping[str, str], *, cwd: Path
+) -> dict[str, Callable[..., Any]]:
+    """Return what each ``package.module:name`` of ``places`` is, by its key.
+
+    Raises:
+        ModuleFailed: it cannot be imported, is not there, or cannot be called.
+    """
+    _find_from(cwd)
+    return {key: _callable(place, cwd) for key, place in places.items()}
+
+
+def _callable(place: str, cwd: Path) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    found = _imported(module, cwd)
+    made: Callable[..., Any] | None = getattr(found, name or "application", None)
+    if not callable(made):
+        reason = f"{name or 'application'!r} is not there, or cannot be called"
+        raise ModuleFailed(place, found.__file__ or str(cwd), reason)
+    return made
 
 
 def load_modules(names: Sequence[str], app: Application, *, cwd: Path) -> None:

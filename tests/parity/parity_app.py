@@ -7,12 +7,14 @@ import asyncio
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from toolboxv2 import Result, get_app
 
-tb = get_app("parity").tb
+F = TypeVar("F", bound=Callable[..., Any])
+tb: Callable[..., Callable[[F], F]] = get_app("parity").tb
 folder = Path(tempfile.gettempdir())
 
 
