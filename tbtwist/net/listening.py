@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
-from typing import Any
+from typing import Any, Final
 
-from twisted.internet.interfaces import IListeningPort, IReactorSocket
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import ServerFactory
 
 from tbtwist.errors import CannotBind
+from tbtwist.net.endpoint import LoopPort
+from tbtwist.net.surroundings import DEFAULT_LIMITS, Limits
 
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _WORDS = {
     errno.EADDRINUSE: "the port is already in use",
     errno.EACCES: "not permitted (ports below 1024 need root)",
@@ -71,11 +75,26 @@ def url_of(listener: socket.socket, scheme: str) -> str:
 
 
 def serve(
-    reactor: IReactorSocket, listener: socket.socket, factory: ServerFactory[Any]
+    reactor: Any,
+    listener: socket.socket,
+    factory: ServerFactory[Any],
+    *,
+    backlog: int,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> IListeningPort:
     """Accept connections of ``listener`` and hand them to ``factory``.
 
-    The reactor gets a duplicate, so closing its port leaves the socket open
-    for whoever shares it.
+    Over the loop's own transports where the reactor has a loop, else over the
+    reactor's. Either way a duplicate is listened on, so closing the port leaves
+    the socket open for whoever shares it. When ``stopListening`` has fired,
+    every connection that was accepted has its protocol.
     """
-    return reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
+    loop: asyncio.AbstractEventLoop | None = getattr(reactor, "_asyncioEventloop", None)
+    if loop is None or listener.family not in _FAMILIES:
+        stock: IListeningPort = reactor.adoptStreamPort(
+            listener.fileno(), listener.family, factory
+        )
+        return stock
+    port = LoopPort(reactor, loop, listener, factory, backlog, limits)
+    port.startListening()
+    return port

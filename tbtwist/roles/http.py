@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
@@ -28,7 +28,7 @@ from tbtwist.http.bridges import reactor_bridge
 from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
-from tbtwist.roles.joining import accepted_by_now, join, zeromq_bus
+from tbtwist.roles.joining import join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait_until
 
@@ -114,7 +114,9 @@ class HttpRole:
         self._bus.on_origin_lost(self._host.origin_lost)
         self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
         await join(process, self._bus, self._background, life, self._joined)
-        self._port = serve(process.reactor, self._listener, self._site)
+        self._port = serve(
+            process.reactor, self._listener, self._site, backlog=self._config.backlog
+        )
 
     def _joined(self) -> None:
         self._health.bus_connected = True
@@ -125,7 +127,7 @@ class HttpRole:
         self._health.draining = True
         self._site.close_idle()
         if self._port is not None:
-            await accepted_by_now(self._process.reactor, self._port)
+            await maybeDeferred(self._port.stopListening)
         self._bus.announce(ready=False)
         await wait_until(
             self._process.reactor,

@@ -1,12 +1,10 @@
-"""How a worker joins the bus, and how it stops accepting."""
+"""How a worker joins the bus."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from tbtwist.boundaries import EventBus
@@ -17,7 +15,6 @@ from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
 
 _log = Logger()
-_TURNS_S = 0.05
 _PATIENCE_S = 2.0
 _FENCED = "The broker had given this worker up for dead; a new one must take its place."
 
@@ -67,13 +64,3 @@ async def _notice(reactor: Any, bus: EventBus) -> None:
     await wait(reactor, _PATIENCE_S)
     if not bus.connected:
         _log.warn("there is no broker yet; serving without the bus until it comes")
-
-
-async def accepted_by_now(reactor: Any, port: IListeningPort) -> None:
-    """Stop accepting, and come back when what was accepted is counted.
-
-    Connections that the kernel has handed over but that no protocol has seen yet
-    are in no count for some turns of the loop (PROCESS.md, stop accepting).
-    """
-    await maybeDeferred(port.stopListening)
-    await wait(reactor, _TURNS_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from tbtwist.auth.cookie import SessionCookies
@@ -13,7 +14,7 @@ from tbtwist.auth.signing import Signer
 from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
-from tbtwist.roles.joining import accepted_by_now, join, zeromq_bus
+from tbtwist.roles.joining import join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.services import Background
 from tbtwist.ws.gateway import Gateway
@@ -69,12 +70,17 @@ class WsRole:
         self._gateway.start()
         await join(self._process, self._bus, self._background, life)
         factory = make_factory(self._gateway, self._config, self._process.reactor)
-        self._port = serve(self._process.reactor, self._listener, factory)
+        self._port = serve(
+            self._process.reactor,
+            self._listener,
+            factory,
+            backlog=self._config.backlog,
+        )
 
     async def drain(self) -> None:
         """Accept nothing new, say goodbye at a pace, let the lanes empty."""
         if self._port is not None:
-            await accepted_by_now(self._process.reactor, self._port)
+            await maybeDeferred(self._port.stopListening)
         self._bus.announce(ready=False)
         await self._gateway.drain(self.drain_timeout_s)
         await self._bus.drain(self.drain_timeout_s)

@@ -187,7 +187,7 @@ class ServeTests(TestCase):
     async def check_served(self, listener: socket.socket) -> None:
         """Serve one client, and stop."""
         factory, client = GreeterFactory(), Client()
-        port: Any = serve(REACTOR, listener, factory)
+        port: Any = serve(REACTOR, listener, factory, backlog=5)
         await connectProtocol(
             TCP4ClientEndpoint(REACTOR, "127.0.0.1", port_of(listener)), client
         )
