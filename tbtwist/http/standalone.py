@@ -11,20 +11,29 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from twisted.logger import Logger
+
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
+from tbtwist.api.verifying import NoKeys, TokenVerifier
 from tbtwist.apps.application import Application
 from tbtwist.apps.loading import load_application, load_modules
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.runner import LoopRunner
 from tbtwist.auth.access import AccessRules
 from tbtwist.auth.cookie import SessionCookies
-from tbtwist.auth.secrets import load_secrets
+from tbtwist.auth.identity import Identifier
+from tbtwist.auth.jwks import Source
+from tbtwist.auth.ledger import FILE_NAME, FileRevoker, Ledger, RevocationFile
+from tbtwist.auth.secrets import load_secrets, token_secrets
 from tbtwist.auth.signing import Signer
+from tbtwist.auth.tokens import TokenRules
 from tbtwist.config.loading import load
 from tbtwist.config.schema import Settings
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import Bridge, loop_bridge
+
+_log = Logger()
 
 _SLACK_S = 5.0
 """How much longer a WSGI thread waits than the core's own deadline."""
@@ -57,10 +66,12 @@ def standalone(
     app.timeout_s = config.timeout
     data_dir = Path(settings.data_dir)
     keys = load_secrets(settings, data_dir=data_dir, random=secrets.token_bytes)
+    cookies = SessionCookies(Signer(keys), settings.session, settings.cookie_secure)
     dispatcher = Dispatcher(
         app=app,
         runner=LoopRunner(),
-        cookies=SessionCookies(Signer(keys), settings.session, settings.cookie_secure),
+        cookies=cookies,
+        identifier=_identifier(settings, app, cookies, keys),
         rules=AccessRules.from_settings(settings),
         settings=settings,
         now=time.time,  # noqa: TID251 - this is the edge
@@ -68,6 +79,33 @@ def standalone(
     )
     way = loop_bridge(config.timeout + _SLACK_S) if bridge is None else bridge
     return WsgiApplication(dispatcher, way)
+
+
+def _identifier(
+    settings: Settings,
+    app: Application,
+    cookies: SessionCookies,
+    keys: tuple[bytes, ...],
+) -> Identifier:
+    """Return what identifies callers as a worker does, except by an issuer's keys.
+
+    Those are fetched with Twisted, and here is none.
+    """
+    if Source.from_settings(settings.auth) is not None:
+        _log.warn("without a worker, tokens of another issuer are not accepted")
+    now = time.time  # noqa: TID251 - this is the edge
+    path = Path(settings.data_dir) / FILE_NAME
+    ledger = Ledger(RevocationFile(path, secrets.token_bytes), now)
+    ledger.load()
+    rules = TokenRules.from_settings(settings.auth, token_secrets(settings, keys))
+    verifier = TokenVerifier(app, LoopRunner(), settings.toolbox, rules, NoKeys(), now)
+    return Identifier.of(
+        cookies,
+        FileRevoker(ledger),
+        verifier.verify,
+        settings.auth,
+        secrets.token_bytes,
+    )
 
 
 def from_environ(environ: Mapping[str, str] | None = None) -> WsgiApplication:

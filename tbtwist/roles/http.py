@@ -14,22 +14,22 @@ from twisted.python.threadpool import ThreadPool
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
 from tbtwist.apps.application import Application
-from tbtwist.apps.loading import load_application
+from tbtwist.apps.loading import load_application, load_callables
 from tbtwist.apps.pool import PoolService, SyncPool
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.apps.sockets import SocketHost
 from tbtwist.auth.access import AccessRules
-from tbtwist.auth.cookie import SessionCookies
-from tbtwist.auth.secrets import load_secrets
-from tbtwist.auth.signing import Signer
 from tbtwist.boundaries import EventBus
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import reactor_bridge
+from tbtwist.http.mounts import Mounts
 from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
+from tbtwist.roles.identification import HttpIdentification
 from tbtwist.roles.joining import join, zeromq_bus
 from tbtwist.roles.process import Process
+from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background, wait_until
 
 _SLACK_S = 5.0
@@ -50,6 +50,7 @@ class HttpRole:
         self._health.bus_connected = False
         self._app: Application
         self._runner = ReactorRunner(process.reactor)
+        self._sessions = Sessions(process, bus)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
         self.drain_timeout_s = self._config.drain_timeout_s
 
@@ -75,27 +76,34 @@ class HttpRole:
             self._app, self._runner, rules, process.settings, process.now
         )
         bridge = reactor_bridge(process.reactor, self._config.timeout + _SLACK_S)
+        self._core = dispatcher = self._dispatcher(rules)
+        dispatcher.uploads.sweep()
         self._site = make_site(
             process.reactor,
-            WsgiApplication(self._dispatcher(rules), bridge),
+            WsgiApplication(dispatcher, bridge),
             self._wsgi_threads,
             process.settings,
             self._health,
+            mounts=self._mounts(dispatcher),
         )
+
+    def _mounts(self, dispatcher: Dispatcher) -> Mounts:
+        places = self._process.settings.toolbox.wsgi_mounts
+        found = load_callables(places, cwd=self._process.cwd)
+        return Mounts.of(found, dispatcher.owns)
 
     def _dispatcher(self, rules: AccessRules) -> Dispatcher:
         process = self._process
         settings = process.settings
-        secrets = load_secrets(
-            settings, data_dir=process.data_dir, random=process.random
-        )
-        cookies = SessionCookies(
-            Signer(secrets), settings.session, settings.cookie_secure
+        self._sessions.load()
+        self._identification = HttpIdentification(
+            process, self._sessions, self._app, self._runner
         )
         return Dispatcher(
             app=self._app,
             runner=self._runner,
-            cookies=cookies,
+            cookies=self._sessions.cookies,
+            identifier=self._identification.identifier,
             rules=rules,
             settings=settings,
             now=process.now,
@@ -112,6 +120,8 @@ class HttpRole:
         self._wsgi_threads.start()
         self._bus.on_delivery(self._host.handle)
         self._bus.on_origin_lost(self._host.origin_lost)
+        self._sessions.start()
+        self._identification.serve(self._bus)
         self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
         await join(process, self._bus, self._background, life, self._joined)
         self._port = serve(
@@ -140,9 +150,12 @@ class HttpRole:
         """Close what is left; threads end off the reactor's thread."""
         self._background.cancel_all()
         self._host.close()
+        self._identification.close()
+        await self._core.close()
         self._app.close()
         await self._bus.close()
         await self._runner.stopService()
+        self._sessions.stop()
         await self._stop_threads()
         if self._listener is not None:
             self._listener.close()

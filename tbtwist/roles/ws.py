@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
-from tbtwist.auth.cookie import SessionCookies
-from tbtwist.auth.secrets import load_secrets
-from tbtwist.auth.signing import Signer
 from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
+from tbtwist.roles.identification import ws_identifier
 from tbtwist.roles.joining import join, zeromq_bus
 from tbtwist.roles.process import Process
+from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background
 from tbtwist.ws.gateway import Gateway
 from tbtwist.ws.protocol import make_factory
@@ -32,6 +31,7 @@ class WsRole:
         self._config = process.settings.ws_worker
         self._bus = bus
         self._background = Background()
+        self._sessions = Sessions(process, bus)
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
         self.drain_timeout_s = self._config.drain_timeout_s
@@ -47,17 +47,11 @@ class WsRole:
         self._listener = process.listener(
             "ws", self._config.host, self._config.port, self._config.backlog
         )
-        secrets = load_secrets(
-            process.settings, data_dir=process.data_dir, random=process.random
-        )
+        self._sessions.load()
         self._gateway = Gateway(
             self._bus,
             process.settings,
-            SessionCookies(
-                Signer(secrets),
-                process.settings.session,
-                process.settings.cookie_secure,
-            ),
+            ws_identifier(process, self._sessions, self._bus),
             process.identity,
             process.reactor,
             process.now,
@@ -68,6 +62,8 @@ class WsRole:
         """Join the bus and accept connections."""
         assert self._listener is not None
         self._gateway.start()
+        self._sessions.on_revoked = self._gateway.sweep
+        self._sessions.start()
         await join(self._process, self._bus, self._background, life)
         factory = make_factory(self._gateway, self._config, self._process.reactor)
         self._port = serve(
@@ -90,6 +86,7 @@ class WsRole:
         self._background.cancel_all()
         await self._gateway.shut_down(_GOODBYE_S)
         await self._bus.close()
+        self._sessions.stop()
         if self._listener is not None:
             self._listener.close()
 
