@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import attrs
+from typing_extensions import override
 
 KIB64: Final = 64 * 1024
 
@@ -157,7 +158,6 @@ class Spool:
         self._memory = bytearray()
 
 
-@attrs.frozen(eq=False)
 class UploadedFile:
     """A file that a client sent in a form.
 
@@ -165,10 +165,17 @@ class UploadedFile:
     same. ``content_type`` is what the client says.
     """
 
-    filename: str
-    content_type: str
-    field_name: str
-    _content: Spool = attrs.field(repr=False)
+    def __init__(
+        self, filename: str, content_type: str, field_name: str, content: Spool
+    ) -> None:
+        self.filename = filename
+        self.content_type = content_type
+        self.field_name = field_name
+        self._content = content
+
+    @override
+    def __repr__(self) -> str:
+        return f"UploadedFile({self.field_name!r}, {self.filename!r}, {self.size} bytes)"
 
     @property
     def size(self) -> int:
