@@ -140,7 +140,7 @@ class Report:
         yield "bus_connected", "Whether the bus is there, or not needed", connected
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Collected(Collector):
     families: tuple[Metric, ...]
 
