@@ -59,14 +59,17 @@ class LoopPort:
     def startListening(self) -> None:
         """Accept from now on."""
         around = self._around
-        self._factory.doStart()
-        self._server = _at_once(
-            around.loop.create_server(
-                lambda: LoopTransport(around),
-                sock=self._listener.dup(),
-                backlog=self._backlog,
+        listener = self._listener.dup()
+        try:
+            self._server = _at_once(
+                around.loop.create_server(
+                    lambda: LoopTransport(around), sock=listener, backlog=self._backlog
+                )
             )
-        )
+        except BaseException:
+            listener.close()
+            raise
+        self._factory.doStart()
 
     def getHost(self) -> Address:
         """Return where this listens."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor  # noqa: TID251 - the runner's own reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -212,7 +212,7 @@ class Over:
         """Stop, and see that every connection has ended."""
         for peer in self.peers:
             peer.close()
-        await self.port.stopListening()
+        await maybeDeferred(self.port.stopListening)
         self.listener.close()
         for made in self.factory.made:
             if made.transport is not None and not made.lost:
