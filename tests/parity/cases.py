@@ -105,6 +105,20 @@ NO_IDENTITY: Final = {
     "header_www_authenticate": "identity-words",
 }
 NO_STORE: Final = {"header_cache_control": "no-store"}
+FIGURES: Final = frozenset(
+    {
+        "worker_id",
+        "requests_total",
+        "requests_success",
+        "requests_error",
+        "requests_auth",
+        "requests_denied",
+        "ws_messages_handled",
+        "avg_latency_ms",
+        "zmq",
+    }
+)
+DOWNLOAD: Final = {"header_accept_ranges": "downloads", "header_etag": "downloads"}
 EVENTS: Final = {
     **answer("events"),
     "header_content_type": "events",
@@ -138,10 +152,10 @@ CASES: Final[tuple[Case, ...]] = (
     get("/api/Open/html_headers"),
     get("/api/Open/redirect"),
     get("/api/Open/redirect?to=https://example.org/&status=301"),
-    get("/api/Open/binary"),
-    get("/api/Open/binary?name=a.bin"),
-    get("/api/Open/file"),
-    get("/api/Open/file_path"),
+    get("/api/Open/binary", **DOWNLOAD),
+    get("/api/Open/binary?name=a.bin", **DOWNLOAD),
+    get("/api/Open/file", **DOWNLOAD),
+    get("/api/Open/file_path", **DOWNLOAD, header_last_modified="downloads"),
     get("/api/Open/no_file", body="error-words"),
     get("/api/Open/stream"),
     get("/api/Open/events", **EVENTS),
@@ -216,6 +230,26 @@ CASES: Final[tuple[Case, ...]] = (
     get("/api/ip", **NO_STORE),
     get("/api/ip", {"X-Forwarded-For": "203.0.113.9"}, **NO_STORE),
     get("/api/ip", {"X-Real-IP": "203.0.113.9"}, body="client-address", **NO_STORE),
+    get("/IsValidSession", **NO_STORE),
+    get("/IsValidSession", cookie_of(1), **NO_STORE),
+    post("/validateSession", b"{}", header_set_cookie="cookie-of-nobody", **NO_STORE),
+    post("/web/logoutS", b"{}", **NO_STORE),
+    get("/api_user_data", **NO_STORE),
+    get("/metrics", body="metrics", header_content_type="metrics", **NO_STORE),
+    attrs.evolve(
+        get("/metrics", {"Accept": "application/json"}, **NO_STORE),
+        masked=FIGURES,
+    ),
+    post("/api/client-logs", b'{"logs":[]}', **NO_STORE),
+    post("/api/client-logs", b'{"logs":[{"message":"hello"}]}', **NO_STORE),
+    get("/api/client-logs", body="methods", header_allow="methods"),
+    post(
+        "/web/logoutS",
+        b"{}",
+        {**JSON, **cookie_of(1)},
+        header_set_cookie="logout",
+        header_content_type="logout",
+    ),
     get("/nothing", **PAGE),
     get("/api"),
     get("/api/Open"),

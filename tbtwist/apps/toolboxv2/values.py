@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from importlib import import_module
 from inspect import isawaitable
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 import attrs
@@ -21,16 +22,24 @@ class Values:
     """Turns ToolBoxV2's results into ours, and our request into its own.
 
     ``results`` are its classes ``Result`` and ``ApiResult``, ``request_data`` is
-    its ``RequestData``.
+    its ``RequestData``. ``wrappers`` are the generators that its ``Result.stream``
+    puts around an application's, each with the name under which it holds that one.
     """
 
     results: tuple[type, ...]
     request_data: Any
+    wrappers: Mapping[CodeType, str]
 
     @classmethod
     def of(cls, package: ModuleType) -> Values:
         """Return what fits the imported package ``toolboxv2``."""
-        return cls((package.Result, package.ApiResult), package.RequestData)
+        events = import_module(f"{package.__name__}.utils.system.types").SSEGenerator
+        wrappers = {
+            events.create_sse_stream.__code__: "source",
+            events.wrap_sync_generator.__code__: "generator",
+        }
+        results = (package.Result, package.ApiResult)
+        return cls(results, package.RequestData, wrappers)
 
     def ours(self, value: object) -> object:
         """Return a result as ours and anything else as it is; await as needed."""
@@ -64,9 +73,25 @@ class Values:
         return Payload(
             data_to=str(_plain(payload.data_to) or NATIVE),
             data_info=payload.data_info or "",
-            data=_stream(data) if kind == _STREAM else self.ours(data),
+            data=self._stream(data) if kind == _STREAM else self.ours(data),
             data_type=kind,
         )
+
+    def _stream(self, data: object) -> object:
+        """Return a stream with the application's own generator, if that is found.
+
+        ToolBoxV2 has wrapped it already, in a generator that takes the steps of one
+        without ``async`` on the loop, and sends tracebacks to clients.
+        """
+        if not isinstance(data, Mapping):
+            return data
+        frame = getattr(data.get("generator"), "ag_frame", None)
+        held = frame.f_locals if frame is not None else {}
+        name = self.wrappers.get(frame.f_code) if frame is not None else None
+        if name is None:
+            return {**data, "encoded": True}
+        cleanup = held.get("cleanup_func") or data.get("cleanup_func")
+        return {**data, "generator": held[name], "cleanup_func": cleanup}
 
     def theirs(self, request: RequestData) -> Any:
         """Return our request as ToolBoxV2's class."""
@@ -88,8 +113,3 @@ def _origin(origin: object) -> list[str] | None:
         return None
     parts = [origin] if isinstance(origin, str) else origin
     return [str(part) for part in parts] if isinstance(parts, list | tuple) else None
-
-
-def _stream(data: object) -> object:
-    """Return a stream that says that its Server-Sent Events are events already."""
-    return {**data, "encoded": True} if isinstance(data, Mapping) else data
