@@ -106,6 +106,7 @@ class Spool:
     _path: Path | None = attrs.field(default=None, init=False)
     _file: BinaryIO | None = attrs.field(default=None, init=False)
     _kept: bool = attrs.field(default=False, init=False)
+    _gone: bool = attrs.field(default=False, init=False)
 
     def write(self, data: bytes) -> None:
         """Add ``data``."""
@@ -126,6 +127,7 @@ class Spool:
     def discard(self) -> None:
         """Remove the file, unless it has been moved away."""
         self.finish()
+        self._gone = True
         if self._path is not None and not self._kept:
             self._path.unlink(missing_ok=True)
 
@@ -152,6 +154,9 @@ class Spool:
         self._path, self._kept = target, True
 
     def _open(self) -> None:
+        if self._gone:
+            msg = "an upload ends with its request, unless it is saved"
+            raise FileNotFoundError(msg)
         self._path = self._folder.new_path()
         self._file = self._path.open("xb")
         self._file.write(self._memory)
@@ -175,7 +180,9 @@ class UploadedFile:
 
     @override
     def __repr__(self) -> str:
-        return f"UploadedFile({self.field_name!r}, {self.filename!r}, {self.size} bytes)"
+        return (
+            f"UploadedFile({self.field_name!r}, {self.filename!r}, {self.size} bytes)"
+        )
 
     @property
     def size(self) -> int:
