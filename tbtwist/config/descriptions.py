@@ -68,7 +68,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "http_worker.max_part_header_bytes": "Each header of a form's part may be so long.",
     "http_worker.upload_memory_bytes": "Uploaded files larger than this wait on disk.",
     "http_worker.static_root": "Serve the files of this folder; relative to this file.",
-    "http_worker.lane": "How requests reach the application.",
+    "http_worker.lane": "How API calls reach the application: auto, on the event loop; wsgi, through WSGIResource and its threads.",
     "http_worker.cors_origins": "Origins of pages that may call the API; local ones may anyway, except in production.",
     "http_worker.access_log": "Write a line to the log for each request.",
     "http_worker.access_log_format": "Lines for people (text) or machines (json); auto: as the rest of the log.",

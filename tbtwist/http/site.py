@@ -105,7 +105,7 @@ class TbtwistSite(Site):
         house.site = self
 
     @override
-    def buildProtocol(self, addr: object) -> Channel:
+    def buildProtocol(self, addr: object) -> Channel:  # type: ignore[override]
         """Return what reads one connection."""
         channel = Channel(self.house)
         channel.factory = self

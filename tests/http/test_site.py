@@ -105,11 +105,23 @@ class AnswerTests(SynchronousTestCase):
 
     def test_a_bug_in_a_resource(self) -> None:
         """A failure of the server itself is a plain 500 page."""
-        self.server.application.owns = None  # type: ignore[assignment]
-        reply = self.server.ask("GET", "/health")
+        server = MemoryServer(limited(lane="wsgi"))
+        server.application.owns = None  # type: ignore[assignment]
+        reply = server.ask("GET", "/health")
         self.assertEqual(reply.status, 500)
         self.assertNotIn(b"Traceback", reply.body)
         self.assertNotIn(b"NoneType", reply.body)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_a_bug_in_a_channel(self) -> None:
+        """A failure before anybody answers is a 500 as well, and ends the connection."""
+        self.server.site.house.answers_api = None  # type: ignore[assignment]
+        connection = self.server.connect()
+        connection.send(request_bytes("GET", "/health"))
+        (reply,) = connection.replies()
+        self.assertEqual(reply.status, 500)
+        self.assertNotIn(b"NoneType", reply.body)
+        self.assertTrue(connection.closing)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
 
