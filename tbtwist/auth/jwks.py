@@ -123,12 +123,12 @@ class KeyCache:
         Raises:
             KeysUnavailable: there are no keys, so nobody can say.
         """
-        known = self._keys.get(kid) if self._age() < STALE_S else None
+        known = self._known(kid)
         if self._may_ask() and (known is None or self._age() > FRESH_S):
             self._ask()
         if known is None and self._fetching is not None:
             await self._end_of_fetching()
-            known = self._keys.get(kid)
+            known = self._known(kid)
         if known is None and self._age() >= STALE_S:
             raise KeysUnavailable(reason="try again later")
         return known
@@ -137,6 +137,9 @@ class KeyCache:
         """Give up what is being fetched."""
         if self._fetching is not None:
             self._fetching.cancel()
+
+    def _known(self, kid: str) -> PublicKey | None:
+        return self._keys.get(kid) if self._age() < STALE_S else None
 
     def _age(self) -> float:
         fetched_at = self._fetched_at
