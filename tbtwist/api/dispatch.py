@@ -119,10 +119,10 @@ class Dispatcher:
         )
         logs = ClientLogs(self.now)
         return {
-            "/validateSession": Route(POST, accounts.validate),
-            "/IsValidSession": Route(GET, accounts.is_valid),
-            "/web/logoutS": Route(POST, accounts.logout),
-            "/api_user_data": Route(GET, accounts.user_data),
+            "/validateSession": Route(POST, accounts.validate, is_session=True),
+            "/IsValidSession": Route(GET, accounts.is_valid, is_session=True),
+            "/web/logoutS": Route(POST, accounts.logout, is_session=True),
+            "/api_user_data": Route(GET, accounts.user_data, is_session=True),
             "/health": Route(GET, worker.healthy),
             "/ready": Route(GET, worker.ready),
             "/metrics": Route(GET, worker.metrics),
@@ -200,14 +200,18 @@ class Dispatcher:
             return self._cors.preflight(request)
         route = self._routes.fixed.get(request.path)
         if route is not None:
-            if request.method not in route.methods:
-                return failures.method_not_allowed(route.methods)
-            return await route.handler(request)
+            return await self._own(route, request)
         if not request.path:
             raise Refused(400, "The path is not UTF-8")
         if not self.owns(request.path):
             return failures.failure(404, "Not Found")
         return await self._calls.answer(request)
+
+    async def _own(self, route: Route, request: Request) -> Response:
+        if request.method not in route.methods:
+            return failures.method_not_allowed(route.methods)
+        self._figures.sessions += route.is_session
+        return await route.handler(request)
 
 
 def _surprise(request_id: str) -> Response:

@@ -42,10 +42,13 @@ PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 @attrs.define(eq=False)
 class Figures:
-    """Counts what the core answers; written where the core runs."""
+    """Counts what the core answers; written where the core runs.
+
+    ``sessions`` are requests to the session's own paths, good or bad.
+    """
 
     answers: Counter[int] = attrs.field(factory=Counter, init=False)
-    identified: int = attrs.field(default=0, init=False)
+    sessions: int = attrs.field(default=0, init=False)
     seconds: float = attrs.field(default=0.0, init=False)
     _slots: list[int] = attrs.field(init=False)
 
@@ -92,7 +95,7 @@ class Report:
             "requests_total": max(self.health.requests_total, answered),
             "requests_success": figures.total(100, 399),
             "requests_error": figures.total(500, 599),
-            "requests_auth": figures.identified,
+            "requests_auth": figures.sessions,
             "requests_denied": figures.answers[401] + figures.answers[403],
             "ws_messages_handled": self.bus().get("ws_messages_handled", 0),
             "avg_latency_ms": figures.seconds / answered * 1000 if answered else 0,

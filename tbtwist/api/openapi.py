@@ -184,6 +184,13 @@ def _parameters(function: Function) -> Iterator[Parameter]:
             yield parameter
 
 
+def _is_structured(schema: JsonObject) -> bool:
+    """Whether text for it must be JSON, as in `tbtwist.apps.arguments`."""
+    several = schema.get("anyOf", ())
+    own = "$ref" in schema or schema.get("type") == "object"
+    return own or any(_is_structured(one) for one in several)
+
+
 @attrs.frozen
 class _Operation:
     function: Function
@@ -215,7 +222,7 @@ class _Operation:
     def _query(self, parameter: Parameter) -> JsonObject:
         schema = self.schemas.get(parameter)
         shape: JsonObject = {"schema": schema}
-        if "$ref" in schema or schema.get("type") == "object":
+        if _is_structured(schema):
             shape = {"content": {"application/json": {"schema": schema}}}
         where = {"name": parameter.name, "in": "query", "required": parameter.required}
         return {**where, **shape}

@@ -24,6 +24,7 @@ class Route:
 
     methods: tuple[str, ...]
     handler: Handler
+    is_session: bool = False
 
 
 @attrs.frozen
