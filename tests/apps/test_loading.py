@@ -8,13 +8,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.apps.loading import load_modules
+from tbtwist.apps.loading import load_callables, load_modules
 from tbtwist.apps.registry import App
 from tbtwist.errors import ModuleFailed
 
 
-class LoadingTests(SynchronousTestCase):
-    """Modules in a folder."""
+class FolderCase(SynchronousTestCase):
+    """Has a folder with modules."""
 
     def setUp(self) -> None:
         """A folder, and Python's import system as it was afterwards."""
@@ -33,6 +33,10 @@ class LoadingTests(SynchronousTestCase):
         path = self.cwd / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(source).lstrip("\n"))
+
+
+class LoadingTests(FolderCase):
+    """Modules in a folder."""
 
     def load(self, *names: str) -> None:
         """Load modules."""
@@ -194,3 +198,31 @@ class LightnessTests(SynchronousTestCase):
             timeout=60,
         )
         self.assertEqual(seen.stdout.strip(), "[]")
+
+
+class CallableTests(FolderCase):
+    """WSGI applications by their names."""
+
+    def callables(self, place: str) -> object:
+        """Return what is at ``place``."""
+        return load_callables({"/x": place}, cwd=self.cwd)["/x"]
+
+    def test_found(self) -> None:
+        """They are found by module and name; the name is application by default."""
+        self.write("tbt_wsgi.py", "def application(): ...\ndef other(): ...\n")
+        module = "tbt_wsgi"
+        for place, name in ((module, "application"), (f"{module}:other", "other")):
+            found = self.callables(place)
+            self.assertIs(found, getattr(sys.modules[module], name))
+
+    def test_not_found(self) -> None:
+        """What is missing or cannot be called is refused."""
+        self.write("tbt_wsgi.py", "application = 7\n")
+        for place, why in (
+            ("tbt_wsgi", "'application' is not there, or cannot be called"),
+            ("tbt_wsgi:made", "'made' is not there"),
+            ("tbt_nothing:app", "there is no such module"),
+        ):
+            with self.assertRaises(ModuleFailed) as caught:
+                self.callables(place)
+            self.assertIn(why, str(caught.exception))

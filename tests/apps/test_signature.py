@@ -35,6 +35,17 @@ class BindingTests(SynchronousTestCase):
 
         self.assertEqual(called(buy, item="tea", count="3"), ("tea", 3))
 
+    def test_null(self) -> None:
+        """A parameter whose default is None takes null, whatever it is annotated."""
+
+        def func(who: str = None, count: int = 1) -> None:  # type: ignore[assignment] # noqa: RUF013
+            ...
+
+        signature = Signature.of(func, "M/f")
+        call = signature.bind(None, {"who": None})
+        self.assertEqual(dict(call.kwargs), {"who": None})
+        self.assertRaises(BadArgument, signature.bind, None, {"count": None})
+
     def test_defaults(self) -> None:
         """A parameter that was not sent has its own default, unconverted."""
 

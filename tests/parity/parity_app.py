@@ -4,9 +4,9 @@ It runs in the Python of the real package, so it imports nothing of ours.
 """
 
 import asyncio
+import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -270,11 +270,40 @@ def open_to_all() -> Any:
     return "open"
 
 
-@tb(mod_name="Open", name="threads", api=True)
-def threads() -> Any:
-    """Block for a moment, and say where."""
-    time.sleep(0.2)  # noqa: TID251 - what a blocking function does
+barriers: dict[int, threading.Barrier] = {}
+steps: list[str] = []
+
+
+@tb(mod_name="Open", name="meet", api=True)
+def meet(parties: int) -> Any:
+    """Block until as many are here, and say in which thread."""
+    barriers.setdefault(parties, threading.Barrier(parties)).wait(60)
     return threading.current_thread().name
+
+
+@tb(mod_name="Open", name="failing_events", api=True)
+def failing_events() -> Any:
+    """Answer with events, step by step without async, until one fails."""
+
+    def made() -> Any:
+        steps.append(threading.current_thread().name)
+        yield "first"
+        msg = "something private"
+        raise RuntimeError(msg)
+
+    return Result.sse(made())
+
+
+@tb(mod_name="Open", name="last_step", api=True)
+def last_step() -> Any:
+    """Say in which thread the last of those steps was taken."""
+    return steps[-1]
+
+
+@tb(mod_name="Open", name="imported", api=True)
+def imported(name: str) -> Any:
+    """Say whether one of the package's own modules has been imported."""
+    return f"toolboxv2.mods.{name}" in sys.modules
 
 
 @tb(mod_name="Open", websocket_handler="room")
