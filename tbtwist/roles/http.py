@@ -34,6 +34,7 @@ from tbtwist.services import Background, wait_until
 
 _SLACK_S = 5.0
 """How much longer a WSGI thread waits than the core's own deadline."""
+_FILE_THREADS = 4
 
 
 class HttpRole:
@@ -52,6 +53,7 @@ class HttpRole:
         self._runner = ReactorRunner(process.reactor)
         self._sessions = Sessions(process, bus)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
+        self._file_threads = ThreadPool(0, _FILE_THREADS, name="files")
         self.drain_timeout_s = self._config.drain_timeout_s
 
     @property
@@ -84,6 +86,8 @@ class HttpRole:
             self._wsgi_threads,
             process.settings,
             self._health,
+            files=self._file_threads,
+            log_format=process.log_format,
             mounts=self._mounts(dispatcher),
         )
 
@@ -118,6 +122,7 @@ class HttpRole:
         self._pool.startService()
         self._runner.startService()
         self._wsgi_threads.start()
+        self._file_threads.start()
         self._bus.on_delivery(self._host.handle)
         self._bus.on_origin_lost(self._host.origin_lost)
         self._sessions.start()
@@ -141,7 +146,7 @@ class HttpRole:
         self._bus.announce(ready=False)
         await wait_until(
             self._process.reactor,
-            lambda: self._health.in_flight == 0,
+            lambda: self._health.in_flight == 0 and self._site.connections == 0,
             self.drain_timeout_s,
         )
         await self._bus.drain(self.drain_timeout_s)
@@ -164,10 +169,11 @@ class HttpRole:
         if self._wsgi_threads.started:
             ender = ThreadPool(0, 1, name="ender")
             ender.start()
-            ending: Deferred[None] = deferToThreadPool(
-                self._process.reactor, ender, self._wsgi_threads.stop
-            )
-            await ending
+            for threads in (self._wsgi_threads, self._file_threads):
+                ending: Deferred[None] = deferToThreadPool(
+                    self._process.reactor, ender, threads.stop
+                )
+                await ending
             ender.stop()
         await self._pool.stopService()
 
