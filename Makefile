@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN    := $(VENV)/bin
 TRIAL  ?= $(BIN)/python -m twisted.trial
 TESTS  ?= tests
-UNIT   := $(shell ls -d tests/*/ tests/test_*.py 2>/dev/null | grep -v -e integration -e __pycache__ | \
+UNIT   := $(shell ls -d tests/*/ tests/test_*.py 2>/dev/null | grep -v -e integration -e parity -e __pycache__ | \
 	sed -e 's,/$$,,' -e 's,\.py$$,,' -e 's,/,.,g')
 
 .PHONY: run test unit check lint types layers docs news wheel bench coverage format clean
