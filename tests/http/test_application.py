@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import attrs
-from twisted.internet.defer import CancelledError
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.apps.registry import App
 from tbtwist.apps.result import Result
 from tbtwist.errors import DeadlinePassed
-from tbtwist.http.application import WsgiApplication
+from tbtwist.http.application import StreamBlocks, WsgiApplication
 from tbtwist.http.bridges import GONE, Bridge, ClientGone, Work, loop_bridge
 from tests.api.core import OPEN, make_dispatcher
 from tests.api.sample import sample_app
+from tests.api.test_bodies import FORM_DATA, Part, form
 
 T = TypeVar("T")
 WsgiCallable = Callable[..., Iterable[bytes]]
@@ -125,6 +128,113 @@ class ValidatorTests(WsgiTestCase):
             body=b'{"a":40,"b":2}GARBAGE',
         )
         self.assertIn(b'"data":42', got.body)
+
+
+class StreamTests(WsgiTestCase):
+    """Answers that are made while they are sent."""
+
+    def setUp(self) -> None:
+        """Register streams that note how they end."""
+        super().setUp()
+        self.steps: list[str] = []
+
+        @self.app.tb(mod_name="Open", name="stream")
+        async def stream(kind: str = "text/plain") -> Result:
+            async def pieces() -> AsyncIterator[str]:
+                try:
+                    for piece in "abc":
+                        self.steps.append(piece)
+                        yield piece
+                finally:
+                    self.steps.append("closed")
+
+            end = partial(self.steps.append, "cleaned up")
+            return Result.stream(pieces(), kind, cleanup_func=end)
+
+        @self.app.tb(mod_name="Open", name="fails")
+        async def fails() -> Result:
+            def pieces() -> Iterator[str]:
+                yield "a"
+                raise RuntimeError
+
+            return Result.stream(pieces(), "text/plain")
+
+    def begun(self) -> Any:
+        """Return the iterable of an answer that has begun."""
+        environ: dict[str, Any] = {"PATH_INFO": "/api/Open/stream"}
+        setup_testing_defaults(environ)
+        return self.wsgi(environ, lambda *_: None)
+
+    def test_stream(self) -> None:
+        """A stream has no length, and comes piece by piece."""
+        got = run(validator(self.wsgi), PATH_INFO="/api/Open/stream")
+        self.assertEqual((got.status, got.body), ("200 OK", b"abc"))
+        self.assertNotIn("Content-Length", dict(got.headers))
+        self.assertEqual(self.steps, ["a", "b", "c", "closed", "cleaned up"])
+
+    def test_events(self) -> None:
+        """Events are a stream like any other, without headers of one hop."""
+        query = "kind=text/event-stream"
+        got = run(
+            validator(self.wsgi), PATH_INFO="/api/Open/stream", QUERY_STRING=query
+        )
+        self.assertTrue(got.body.startswith(b"event: stream_start\n"))
+        self.assertNotIn("Connection", dict(got.headers))
+
+    def test_pulled(self) -> None:
+        """The next piece is made when the server asks for it."""
+        blocks = self.begun()
+        self.assertEqual((next(blocks), self.steps), (b"a", ["a"]))
+        self.assertEqual((next(blocks), self.steps), (b"b", ["a", "b"]))
+        blocks.close()
+        self.assertEqual(self.steps, ["a", "b", "closed", "cleaned up"])
+
+    def test_head(self) -> None:
+        """HEAD makes no piece, and cleans up."""
+        got = run(
+            validator(self.wsgi), PATH_INFO="/api/Open/stream", REQUEST_METHOD="HEAD"
+        )
+        self.assertEqual((got.status, got.body), ("200 OK", b""))
+        self.assertEqual(self.steps, ["cleaned up"])
+
+    def test_failure(self) -> None:
+        """A stream that fails is broken off: the server must see it."""
+        self.assertRaises(RuntimeError, run, self.wsgi, PATH_INFO="/api/Open/fails")
+
+    def test_client_left(self) -> None:
+        """A client that has left is no error; a worker that stops is one."""
+        body = self.begun()._body
+        left: Deferred[None] = Deferred()
+        gone = ClientGone(left)
+        blocks = StreamBlocks(body, FailingBridge(CancelledError()), gone)
+        self.assertRaises(CancelledError, next, blocks)
+        left.errback(RuntimeError())
+        self.assertEqual(list(blocks), [])
+
+
+class UploadTests(WsgiTestCase):
+    """Files under a WSGI server."""
+
+    def test_the_core_is_never_reached(self) -> None:
+        """When there is no way to the core, uploads are removed all the same."""
+        settings = msgspec.structs.replace(OPEN, data_dir=self.mktemp())
+        dispatcher = make_dispatcher(self.app, settings)
+        self.addCleanup(dispatcher.uploads.close)
+        body = form(Part("f", b"x" * 70_000, "a"))
+        answers = []
+        for bridge in (self.bridge, FailingBridge(DeadlinePassed(timeout_s=35))):
+            got = run(
+                validator(WsgiApplication(dispatcher, bridge)),
+                PATH_INFO="/api/Open/add",
+                QUERY_STRING="a=1",
+                REQUEST_METHOD="POST",
+                CONTENT_TYPE=FORM_DATA,
+                CONTENT_LENGTH=str(len(body)),
+                body=body,
+            )
+            answers.append(got.status[:3])
+            self.assertEqual(list(Path(settings.data_dir).glob("uploads/*/*")), [])
+        self.assertEqual(answers, ["200", "504"])
 
 
 class FailureTests(WsgiTestCase):
