@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePublicKey,
 )
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from tbtwist.auth.tokens import PublicKey
@@ -115,6 +115,7 @@ class KeyCache:
         self._fetched_at: float | None = None
         self._asked_at: float | None = None
         self._fetching: Deferred[None] | None = None
+        self._closed = False
         self._waiting: list[Deferred[None]] = []
 
     async def key(self, kid: str) -> PublicKey | None:
@@ -135,6 +136,7 @@ class KeyCache:
 
     def close(self) -> None:
         """Give up what is being fetched."""
+        self._closed = True
         if self._fetching is not None:
             self._fetching.cancel()
 
@@ -160,10 +162,9 @@ class KeyCache:
         try:
             self._keys = read_keys(await self._fetch())
             self._fetched_at = self._seconds()
-        except CancelledError:
-            _log.debug("the token issuer's keys are not needed any more")
         except Exception:  # noqa: BLE001 - whatever it is, the old keys stay
-            _log.failure("the token issuer's keys could not be fetched")
+            if not self._closed:
+                _log.failure("the token issuer's keys could not be fetched")
         finally:
             self._fetching = None
             waiting, self._waiting = self._waiting, []

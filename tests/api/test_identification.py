@@ -155,7 +155,7 @@ class OrderTests(CoreCase):
         """The refusal says what is wrong, in our envelope and in HTTP's words."""
         answer = self.core.get("/api/Open/caller", authorization="Bearer x")
         self.assertEqual(answer.json["error"], "Unauthorized")
-        self.assertEqual(answer.json["message"], "the token is not recognised.")
+        self.assertEqual(answer.json["message"], "the token is not recognised")
         self.assertEqual(
             answer.header("WWW-Authenticate"), 'Bearer error="invalid_token"'
         )
