@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import attrs
+import jwt
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.auth.cookie import MAX_VALUE_CHARS, SessionCookies, decode
 from tbtwist.auth.session import SessionData
 from tbtwist.auth.signing import Signer
+from tbtwist.auth.tokens import Foreign, TokenRules, verify_shared
 from tbtwist.config.schema import Session
 
 NOW = 1_700_000_000.0
@@ -149,3 +151,43 @@ class ReadTests(SynchronousTestCase):
         self.assertIsNone(renamed.read(f"tb_session={value}", NOW))
         self.assertIsNotNone(renamed.read(f"sid={value}", NOW))
         self.assertIsNotNone(renamed.read_value(value, NOW))
+
+
+class RotationTests(SynchronousTestCase):
+    """Secrets are replaced while people are logged in (CVE-2025-47278 was this order)."""
+
+    def read(self, value: str, *secrets: bytes) -> SessionData | None:
+        """Read a cookie with these secrets."""
+        return decode(value, signer=Signer(secrets), now=NOW)
+
+    def test_newest_signs(self) -> None:
+        """With a list, the first secret signs: who has the old one cannot forge for long."""
+        new, old, older = b"n" * 64, b"o" * 64, b"p" * 64
+        rotating = SessionCookies(Signer([new, old, older]), Session(), False)
+        value = value_of(rotating.set_cookie(USER, NOW))
+        self.assertIsNotNone(self.read(value, new))
+        self.assertIsNone(self.read(value, old, older))
+
+    def test_all_verify(self) -> None:
+        """Cookies under any secret of the list count, and under none that is gone."""
+        new, old, older = b"n" * 64, b"o" * 64, b"p" * 64
+        for secret in (new, old, older):
+            cookies = SessionCookies(Signer([secret]), Session(), False)
+            value = value_of(cookies.set_cookie(USER, NOW))
+            self.assertIsNotNone(self.read(value, new, old, older))
+            others = [each for each in (new, old, older) if each != secret]
+            self.assertIsNone(self.read(value, *others))
+
+    def test_a_token_is_no_cookie(self) -> None:
+        """One secret may verify cookies and tokens; neither passes for the other."""
+        token = jwt.encode({"user_id": "u1", "exp": NOW + 9}, b"s" * 64, "HS256")
+        self.assertIsNone(self.read(token, b"s" * 64))
+        value = value_of(cookies().set_cookie(USER, NOW))
+        rules = TokenRules((b"s" * 64,))
+        for text in (value, f"e30.{value}", f"{value}.AAAA"):
+            self.assertEqual(verify_shared(text, rules, NOW), Foreign())
+
+    def test_shows_no_secret(self) -> None:
+        """A reader of cookies in a traceback shows no secret, a session no id."""
+        self.assertNotIn("ssss", repr(cookies()))
+        self.assertNotIn("s1", repr(USER))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.auth.secrets import FILE_NAME, load_secrets
-from tbtwist.config.schema import Environment, Session, Settings
+from tbtwist.auth.secrets import FILE_NAME, load_secrets, token_secrets
+from tbtwist.config.schema import Auth, Environment, Session, Settings
 from tbtwist.errors import SecretUnusable
 
 GOOD = "g" * 64
@@ -158,3 +158,27 @@ class KeptTests(SynchronousTestCase):
         answers = {child.communicate(timeout=60)[0].strip() for child in children}
         self.assertEqual(answers, {self.file.read_text()})
         self.assertEqual(list(self.data_dir.iterdir()), [self.file])
+
+
+class TokenTests(SynchronousTestCase):
+    """The secrets of Bearer tokens."""
+
+    def load(self, secret: str) -> tuple[bytes, ...]:
+        """Return the secrets of tokens where cookies have one of their own."""
+        configured = Settings(auth=Auth(jwt_secret=secret))
+        return token_secrets(configured, (b"cookie",))
+
+    def test_own(self) -> None:
+        """Configured ones count instead of the cookie's, all of them."""
+        self.assertEqual(self.load(f"{GOOD}, {OLD}"), (GOOD.encode(), OLD.encode()))
+
+    def test_the_cookies(self) -> None:
+        """Without one of their own, tokens are verified with the cookie's."""
+        for nothing in ("", " , "):
+            self.assertEqual(self.load(nothing), (b"cookie",))
+
+    def test_short(self) -> None:
+        """A short one is refused, without being shown."""
+        error = self.assertRaises(SecretUnusable, self.load, f"{GOOD},hunter2")
+        self.assertIn("auth.jwt_secret", str(error))
+        self.assertNotIn("hunter2", str(error))
