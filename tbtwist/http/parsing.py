@@ -28,9 +28,7 @@ _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]\Z")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+\Z")
 _ABSOLUTE: Final = re.compile(rb"(?i)https?://([^/?#]+)([^#]*)")
-_HOST: Final = re.compile(
-    rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?\Z"
-)
+_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]*)(:[0-9]*)?\Z")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}\Z")
 _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 CHUNKED: Final = -1
@@ -106,7 +104,7 @@ class _Fields:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if b"_" not in name:
-            self.found.append((name.lower(), value))
+            self.found.append((name.lower(), value.rstrip(b" \t")))
 
 
 def check_unfinished(received: bytes | bytearray, limits: Limits, start: int) -> None:

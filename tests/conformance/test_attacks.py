@@ -142,14 +142,10 @@ class SlowReaderTests(SynchronousTestCase):
         """Let every request be answered so."""
         Core.before(self.server).answer = response
 
-    def fill(self, connection: Connection) -> None:
-        """Let the transport say that its buffer is full, as a real one would."""
-        connection.transport.producer.pauseProducing()
-
     def test_stops(self) -> None:
         """A stream waits for its reader; a reader that stopped is cut off."""
         self.stream.limit = 3
-        self.stream.on_limit = lambda: self.fill(self.connection)
+        self.stream.on_limit = self.connection.transport.fill
         self.connection.send(PING)
         self.server.reactor.pump([1] * 29)
         self.assertEqual(self.stream.given, 3)
@@ -165,24 +161,17 @@ class SlowReaderTests(SynchronousTestCase):
         """A reader that takes a little in time gets everything."""
         body = b"x" * 2**20
         self.answer_with(Response(200, (), body))
-        self.fill(self.connection)
+        wire = self.connection.transport
+        wire.slow = True
+        wire.fill()
         self.connection.send(PING)
         received = b""
         for _ in range(17):
             self.server.reactor.pump([1] * 29)
-            self.assertFalse(self.connection.transport.aborted)
-            producer = self.connection.transport.producer
-            write = self.connection.transport.write
-
-            def written(data: bytes) -> None:
-                write(data)
-                producer.pauseProducing()
-
-            self.connection.transport.write = written
-            producer.resumeProducing()
-            self.connection.transport.write = write
-            received += self.connection.transport.value()
-            self.connection.transport.clear()
+            self.assertFalse(wire.aborted)
+            wire.make_room()
+            received += wire.value()
+            wire.clear()
         self.assertEqual(received.partition(b"\r\n\r\n")[2], body)
 
     def test_a_file_that_shrinks(self) -> None:
@@ -197,7 +186,7 @@ class SlowReaderTests(SynchronousTestCase):
     def test_leaving(self) -> None:
         """A stream is closed when its reader leaves, and only once."""
         self.stream.limit = 1
-        self.stream.on_limit = lambda: self.fill(self.connection)
+        self.stream.on_limit = self.connection.transport.fill
         self.connection.send(PING)
         self.connection.leave()
         self.assertEqual(self.stream.closed, 1)

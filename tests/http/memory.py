@@ -137,6 +137,24 @@ class Wire(StringTransport):
 
     half_closed = False
     aborted = False
+    slow = False
+    """Whether a single write fills the buffer."""
+
+    def write(self, data: bytes) -> None:
+        """Take ``data``."""
+        super().write(data)
+        if self.slow:
+            self.fill()
+
+    def fill(self) -> None:
+        """Say that the buffer is full."""
+        assert self.producer is not None
+        self.producer.pauseProducing()
+
+    def make_room(self) -> None:
+        """Say that the buffer is empty."""
+        assert self.producer is not None
+        self.producer.resumeProducing()
 
     def loseWriteConnection(self) -> None:
         """Remember it."""
