@@ -1,6 +1,6 @@
 """Users' own WSGI applications, below paths of their own (``toolbox.wsgi_mounts``).
 
-They run in the WSGI threads, as real `twisted.web.wsgi` applications. What that
+They run in the WSGI threads, as real ``twisted.web.wsgi`` applications. What that
 leaves undone is done here: the client's address behind a proxy, a file wrapper,
 an error page, and PEP 3333's promise that ``close`` is called whatever happens.
 """
