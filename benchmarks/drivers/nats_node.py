@@ -79,7 +79,7 @@ class Sender:
             for _ in range(STEP):
                 await self._connection.publish(events.TOPIC, _encode(events.news()))
 
-        return {"per_second": await self._flow.pump(seconds, step)}
+        return await self._flow.pump(seconds, step)
 
     async def _ask(self) -> Item:
         asked = _encode(events.news())

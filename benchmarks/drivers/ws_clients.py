@@ -141,7 +141,7 @@ class Crowd:
             "client_load": (process_time() - worked) / took,
         }
         await self._quieten()
-        return {**result, "lost": self._lost}
+        return {**result, "lost": self._lost, "count": count + len(self._clients)}
 
     async def _quieten(self) -> None:
         """Wait until every client has got its last message back."""
