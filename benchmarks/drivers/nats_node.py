@@ -7,7 +7,6 @@ nor sent again.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from importlib import import_module
 from typing import Any
@@ -118,5 +117,4 @@ async def main(role: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(main(*sys.argv[1:]))
+    uvloop.run(main(*sys.argv[1:]))

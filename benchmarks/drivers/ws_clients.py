@@ -17,11 +17,11 @@ import uvloop
 from typing_extensions import override
 
 from benchmarks import frames
+from benchmarks.drivers.events import BODY
 from benchmarks.drivers.lines import Lines
 from benchmarks.measures import percentile
 
-MESSAGE: Final = b'{"type":"note","text":"a message of sixty-four bytes, says Ada."}'
-_NOTE: Final = frames.client_frame(frames.TEXT, MESSAGE)
+_NOTE: Final = frames.client_frame(frames.TEXT, BODY)
 _AT_ONCE: Final = 50
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
