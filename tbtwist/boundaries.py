@@ -93,6 +93,9 @@ class EventBus(Protocol):
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
 
+    def colleagues(self, role: str) -> int:
+        """How many workers of ``role`` the broker has announced."""
+
     def connect(self) -> Deferred[None]:
         """Join the bus; fires when `connected` is true for the first time."""
 

@@ -93,6 +93,10 @@ class BusCore:
         """As `EventBus.connected`."""
         return self._link.connected
 
+    def colleagues(self, role: str) -> int:
+        """As `EventBus.colleagues`."""
+        return self._around.table.count(role)
+
     def connect(self) -> Deferred[None]:
         """As `EventBus.connect`."""
         self._around.wire.open(self._received, self._published)

@@ -68,6 +68,10 @@ class Table:
         self.members, self._workers, self._missing = now, workers, missing
         return Change(appeared, frozenset(gone), matters)
 
+    def count(self, role: str) -> int:
+        """Return how many workers of a role are there."""
+        return sum(worker.role == role for worker in self._workers.values())
+
     def takes_keys(self, identity: str) -> bool:
         """Whether a worker is there and not draining."""
         member = self.members.get(identity)

@@ -28,10 +28,12 @@ from tbtwist.http.bridges import reactor_bridge
 from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
-from tbtwist.roles.joining import accepted_by_now, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, accepted_by_now, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait_until
 
+_SHARE = 0.7
+"""The part of the drain's time that may be spent on waiting for ws workers."""
 _SLACK_S = 5.0
 """How much longer a WSGI thread waits than the core's own deadline."""
 
@@ -46,13 +48,14 @@ class HttpRole:
         self._background = Background()
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
+        self._life: Life | None = None
         self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
         self._health.bus_connected = False
         self._app = get_app()
         self._app.name = process.identity.slot
         self._runner = ReactorRunner(process.reactor)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
-        self.drain_timeout_s = self._config.drain_timeout_s
+        self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
 
     @property
     def place(self) -> str:
@@ -105,6 +108,7 @@ class HttpRole:
     async def start(self, life: Life) -> None:
         """Join the bus and accept connections."""
         assert self._listener is not None
+        self._life = life
         process = self._process
         self._pool.startService()
         self._runner.startService()
@@ -120,18 +124,28 @@ class HttpRole:
         self._health.ready = True
 
     async def drain(self) -> None:
-        """Accept nothing new; finish requests, then what came over the bus."""
+        """Accept nothing new; finish requests, then what came over the bus.
+
+        A manager stops ws workers first. When it has died they leave at this very
+        moment, and need us for what their connections still have to say.
+        """
         self._health.draining = True
         self._site.close_idle()
         if self._port is not None:
             await accepted_by_now(self._process.reactor, self._port)
         self._bus.announce(ready=False)
+        clock = self._process.reactor
+        ends_at = clock.seconds() + self._config.drain_timeout_s
+        if self._life is not None and self._life.abandoned:
+            await wait_until(
+                clock,
+                lambda: not self._bus.colleagues("ws"),
+                _SHARE * self._config.drain_timeout_s,
+            )
         await wait_until(
-            self._process.reactor,
-            lambda: self._health.in_flight == 0,
-            self.drain_timeout_s,
+            clock, lambda: self._health.in_flight == 0, self._config.drain_timeout_s
         )
-        await self._bus.drain(self.drain_timeout_s)
+        await self._bus.drain(max(0.0, ends_at - clock.seconds()))
 
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
@@ -156,7 +170,8 @@ class HttpRole:
         await self._pool.stopService()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many requests were served."""
+        """Return how many requests were served; a good moment to look at the bus."""
+        self._health.bus_connected = self._bus.connected
         return {"REQUESTS_TOTAL": self._health.requests_total}
 
 
