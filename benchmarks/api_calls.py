@@ -7,26 +7,41 @@ import subprocess
 import sys
 from typing import Final
 
+import attrs
+
 from benchmarks import wrk
 from benchmarks.measures import Better, Figure, Plan
 from benchmarks.programs import (
     PROJECT,
     BenchmarkFailed,
+    Program,
     Stage,
     answers,
+    cpu_s,
     listen,
     trampoline,
     until,
 )
-from benchmarks.system import System, cookie
+from benchmarks.system import System, Worker, cookie
 
-_PATH: Final = "/api/Bench/greet?name=Ada"
+PATH: Final = "/api/Bench/greet?name=Ada"
 _WAITRESS: Final = "waitress, same WSGI app"
 _WHAT: Final[tuple[tuple[str, str, str, Better], ...]] = (
     ("per_second", "API calls", "req/s", "more"),
+    ("cpu_us", "server's CPU time of an API call", "µs", "less"),
     ("p50_ms", "API call, p50 at 32 connections", "ms", "less"),
     ("p99_ms", "API call, p99 at 32 connections", "ms", "less"),
 )
+
+
+@attrs.frozen
+class Round:
+    """What one run of wrk says of a server, and what the server computed for it."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
 
 
 def run(plan: Plan) -> list[Figure]:
@@ -35,28 +50,27 @@ def run(plan: Plan) -> list[Figure]:
         print(wrk.MISSING)
         return []
     with Stage() as stage:
-        urls = _serve(stage)
-        loads: dict[str, list[wrk.Load]] = {name: [] for name in urls}
-        for url in urls.values():
-            _measure(stage, url, 1)
+        servers = _serve(stage)
+        for server in servers.values():
+            _measure(stage, server, 1)
+        rounds: dict[str, list[Round]] = {name: [] for name in servers}
         for _ in range(plan.rounds):
-            for name, url in urls.items():
-                loads[name].append(_measure(stage, url, plan.seconds))
-    return _figures(loads)
+            for name, server in servers.items():
+                rounds[name].append(_measure(stage, server, plan.seconds))
+    return figures(rounds)
 
 
-def _serve(stage: Stage) -> dict[str, str]:
-    """Start the three servers; return the URL of each by its name."""
+def _serve(stage: Stage) -> dict[str, Worker]:
+    """Start the three servers."""
     system = System(stage)
-    ports = {
-        "off": system.worker("http-1").port,
-        "on": system.worker("http-2", access_log="on").port,
+    return {
+        "off": system.worker("http-1"),
+        "on": system.worker("http-2", access_log="on"),
         "waitress": _waitress(stage, system),
     }
-    return {name: f"http://127.0.0.1:{port}{_PATH}" for name, port in ports.items()}
 
 
-def _waitress(stage: Stage, system: System) -> int:
+def _waitress(stage: Stage, system: System) -> Worker:
     listener, port = listen()
     data_dir = stage.directory / "w"
     data_dir.mkdir()
@@ -70,11 +84,19 @@ def _waitress(stage: Stage, system: System) -> int:
         listener=listener,
         environ={**system.environ, "TB_DATA_DIR": str(data_dir)},
     )
-    until(lambda: answers(f"http://127.0.0.1:{port}{_PATH}", cookie()), program)
-    return port
+    until(lambda: answers(f"http://127.0.0.1:{port}{PATH}", cookie()), program)
+    return Worker(program, port)
 
 
-def _measure(stage: Stage, url: str, seconds: float) -> wrk.Load:
+def _measure(stage: Stage, server: Worker, seconds: float) -> Round:
+    used_s = cpu_s([server.program])
+    load = _load(stage, server.program, server.url(PATH), seconds)
+    used_s = cpu_s([server.program]) - used_s
+    cpu_us = used_s / load.requests * 1e6
+    return Round(load.per_second, load.p50_ms, load.p99_ms, cpu_us)
+
+
+def _load(stage: Stage, server: Program, url: str, seconds: float) -> wrk.Load:
     done = subprocess.run(
         [*trampoline(stage.cores.load), *wrk.command(url, seconds, cookie())],
         cwd=PROJECT,
@@ -85,11 +107,12 @@ def _measure(stage: Stage, url: str, seconds: float) -> wrk.Load:
     )
     load = wrk.parse(done.stdout)
     if load.failed:
-        raise BenchmarkFailed(f"{load.failed} requests to {url} failed")
+        raise BenchmarkFailed(f"{server.name}: {load.failed} requests failed")
     return load
 
 
-def _figures(loads: dict[str, list[wrk.Load]]) -> list[Figure]:
+def figures(rounds: dict[str, list[Round]]) -> list[Figure]:
+    """Return our rounds with either access log, beside waitress'."""
     return [
         Figure(
             part="http",
@@ -97,8 +120,8 @@ def _figures(loads: dict[str, list[wrk.Load]]) -> list[Figure]:
             unit=unit,
             better=better,
             peer_name=_WAITRESS,
-            ours=tuple(getattr(load, field) for load in loads[log]),
-            peer=tuple(getattr(load, field) for load in loads["waitress"]),
+            ours=tuple(getattr(each, field) for each in rounds[log]),
+            peer=tuple(getattr(each, field) for each in rounds["waitress"]),
         )
         for field, name, unit, better in _WHAT
         for log in ("off", "on")

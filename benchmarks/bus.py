@@ -11,13 +11,12 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
-from time import sleep
 from typing import Final
 
 import attrs
 
 from benchmarks.measures import Better, Figure, Plan
-from benchmarks.programs import Program, Stage, driver, until
+from benchmarks.programs import Program, Stage, cpu_s, driver, until
 from benchmarks.system import System
 
 _MISSING: Final = (
@@ -25,8 +24,24 @@ _MISSING: Final = (
 )
 _NATS: Final = "NATS (nats-py)"
 _BARE: Final = "pyzmq, stdlib json, no loop"
-_SUBSCRIBING_S: Final = 0.5
-_BATCHES: Final = ("publish", "forward", "call", "calls")
+_COMMANDS: Final = ("publish", "forward", "call", "calls")
+
+
+@attrs.frozen
+class _Engine:
+    """One bus: its processes, and the one of them that takes commands."""
+
+    broker: Program
+    receiver: Program
+    sender: Program
+
+    def round(self, command: str, seconds: float) -> dict[str, float]:
+        """Run one command, and measure what all three compute for it."""
+        everyone = (self.broker, self.receiver, self.sender)
+        used_s = cpu_s(everyone)
+        answer = self.sender.ask(do=command, seconds=seconds)
+        used_s = cpu_s(everyone) - used_s
+        return {**answer, "cpu_us": used_s / answer["count"] * 1e6}
 
 
 @attrs.frozen
@@ -42,10 +57,13 @@ class _Quantity:
 
 _QUANTITIES: Final = (
     _Quantity("publish", "per_second", "publish to decoded event", "msg/s", "more"),
+    _Quantity("publish", "cpu_us", "CPU time of a publication", "µs", "less"),
     _Quantity("forward", "per_second", "lane items handled and acked", "1/s", "more"),
+    _Quantity("forward", "cpu_us", "CPU time of a lane item", "µs", "less"),
     _Quantity("call", "p50_ms", "call, p50", "ms", "less"),
     _Quantity("call", "p99_ms", "call, p99", "ms", "less"),
     _Quantity("calls", "per_second", "calls, 100 in flight", "1/s", "more"),
+    _Quantity("calls", "cpu_us", "CPU time of a call", "µs", "less"),
 )
 
 Rounds = dict[str, list[dict[str, float]]]
@@ -54,65 +72,67 @@ Rounds = dict[str, list[dict[str, float]]]
 def run(plan: Plan) -> list[Figure]:
     """Measure each verb in turns: ours, NATS, bare."""
     with Stage() as stage:
-        senders = {"ours": _ours(stage), "bare": _bare(stage)}
+        engines = {"ours": _ours(stage), "bare": _bare(stage)}
         if (server := _nats_server()) is not None:
-            senders["nats"] = _nats(stage, server)
+            engines["nats"] = _nats(stage, server)
         else:
             print(_MISSING)
-        sleep(_SUBSCRIBING_S)
         measured = {
-            command: _measure(_able(senders, command), command, plan)
-            for command in _BATCHES
+            command: _measure(_able(engines, command), command, plan)
+            for command in _COMMANDS
         }
-    return _figures(measured)
+    return figures(measured)
 
 
-def _able(senders: Mapping[str, Program], command: str) -> dict[str, Program]:
+def _able(engines: Mapping[str, _Engine], command: str) -> dict[str, _Engine]:
     """Return those who know the command; bare pyzmq can only publish."""
     only_publishes = command != "publish"
-    return {k: v for k, v in senders.items() if not (only_publishes and k == "bare")}
+    return {k: v for k, v in engines.items() if not (only_publishes and k == "bare")}
 
 
-def _measure(senders: Mapping[str, Program], command: str, plan: Plan) -> Rounds:
-    for sender in senders.values():
-        sender.ask(do=command, seconds=0.2)
-    rounds: Rounds = {name: [] for name in senders}
+def _measure(engines: Mapping[str, _Engine], command: str, plan: Plan) -> Rounds:
+    for engine in engines.values():
+        engine.round(command, 0.2)
+    rounds: Rounds = {name: [] for name in engines}
     for _ in range(plan.rounds):
-        for name, sender in senders.items():
-            rounds[name].append(sender.ask(do=command, seconds=plan.seconds / 2))
+        for name, engine in engines.items():
+            rounds[name].append(engine.round(command, plan.seconds / 2))
     return rounds
 
 
-def _pair(stage: Stage, name: str, receiver: list[str], sender: list[str]) -> Program:
-    """Start who receives and who sends; return the latter, when both are ready."""
+def _engine(
+    stage: Stage, broker: Program, receiver: list[str], sender: list[str]
+) -> _Engine:
+    """Start who receives and who sends at a broker, and wait until both are ready."""
     cores = stage.cores
-    stage.start(f"{name} receiver", receiver, core=cores.load).hear()
-    sending = stage.start(f"{name} sender", sender, core=cores.server)
+    receiving = stage.start(f"{broker.name}, receiver", receiver, core=cores.load)
+    receiving.hear()
+    sending = stage.start(f"{broker.name}, sender", sender, core=cores.server)
     sending.hear()
-    return sending
+    return _Engine(broker, receiving, sending)
 
 
-def _ours(stage: Stage) -> Program:
-    System(stage)
-    run_dir = str(stage.directory / "d" / "run")
-    return _pair(
+def _ours(stage: Stage) -> _Engine:
+    system = System(stage)
+    run_dir = str(system.data_dir / "run")
+    return _engine(
         stage,
-        "our",
+        system.broker,
         driver("our_node", "http-1", run_dir),
         driver("our_node", "ws-1", run_dir),
     )
 
 
-def _bare(stage: Stage) -> Program:
+def _bare(stage: Stage) -> _Engine:
     ends = [f"ipc://{stage.directory}/{name}.sock" for name in ("xsub", "xpub")]
-    stage.start(
-        "proxy",
+    proxy = stage.start(
+        "pyzmq proxy",
         [sys.executable, "-m", "benchmarks.peers.zmq_proxy", *ends],
         core=stage.cores.server,
     )
-    return _pair(
+    return _engine(
         stage,
-        "pyzmq",
+        proxy,
         driver("zmq_node", "receiver", *ends),
         driver("zmq_node", "sender", *ends),
     )
@@ -124,7 +144,7 @@ def _nats_server() -> Path | None:
     return found if found.exists() else None
 
 
-def _nats(stage: Stage, server: Path) -> Program:
+def _nats(stage: Stage, server: Path) -> _Engine:
     """Start nats-server on a port that the kernel chooses, and two processes."""
     ports = stage.directory / "nats"
     ports.mkdir()
@@ -136,15 +156,16 @@ def _nats(stage: Stage, server: Path) -> Program:
     until(lambda: any(ports.glob("*.ports")), program)
     (file,) = ports.glob("*.ports")
     url = str(json.loads(file.read_text())["nats"][0])
-    return _pair(
+    return _engine(
         stage,
-        "nats",
+        program,
         driver("nats_node", "receiver", url),
         driver("nats_node", "sender", url),
     )
 
 
-def _figures(measured: Mapping[str, Rounds]) -> list[Figure]:
+def figures(measured: Mapping[str, Rounds]) -> list[Figure]:
+    """Return what was measured by each command, beside each peer that knows it."""
     return [
         Figure(
             part="bus",

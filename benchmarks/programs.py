@@ -12,13 +12,14 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Final, Self
 
 import attrs
+import psutil
 
 PROJECT: Final = Path(__file__).parent.parent
 _PATIENCE_S: Final = 60.0
@@ -183,6 +184,15 @@ def _talks(program: Sequence[str]) -> bool:
 def driver(name: str, *arguments: str) -> list[str]:
     """Return the command line of one of the drivers."""
     return [sys.executable, "-m", f"benchmarks.drivers.{name}", *arguments]
+
+
+def cpu_s(programs: Iterable[Program]) -> float:
+    """Return the seconds that programs have computed, all threads together.
+
+    On a machine with other work this says more than what passed on the clock.
+    """
+    times = (psutil.Process(program.pid).cpu_times() for program in programs)
+    return sum(each.user + each.system for each in times)
 
 
 def listen() -> tuple[socket.socket, int]:

@@ -43,6 +43,10 @@ class Worker:
     program: Program
     port: int
 
+    def url(self, path: str) -> str:
+        """Return the address of ``path`` here."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
 
 class System:
     """Workers of one data directory, all on the server's core."""

@@ -21,6 +21,7 @@ class Load:
     per_second: float
     p50_ms: float
     p99_ms: float
+    requests: int
     failed: int
 
 
@@ -38,6 +39,7 @@ def parse(output: str) -> Load:
         per_second=float(_one(r"Requests/sec:\s+([\d.]+)", output)),
         p50_ms=_latency(50, output),
         p99_ms=_latency(99, output),
+        requests=int(_one(r"(\d+) requests in ", output)),
         failed=_failures(output),
     )
 

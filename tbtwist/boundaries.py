@@ -38,23 +38,31 @@ class IncomingCall:
     payload: Any
 
 
+def _logged_already(_: Item) -> None:
+    """Leave it at the bus' own log."""
+
+
 @attrs.frozen
 class LaneEvents:
     """What a lane tells its owner.
 
     ``on_replies`` gets the items that a handler sent back, in the order of the
-    messages; ``on_room`` is called when a window that was full has room again.
+    messages; ``on_room`` is called when a window that was full has room again;
+    ``on_given_up`` gets an item that is not delivered any more, because workers
+    died with it in hand.
     """
 
     on_replies: Callable[[Sequence[Item]], None]
     on_room: Callable[[], None]
+    on_given_up: Callable[[Item], None] = _logged_already
 
 
 class Lane(Protocol):
     """The ordered way of one key (a connection) to its http worker.
 
     The origin keeps every item until it is acknowledged, end to end. While the
-    origin lives, nothing is lost; what may have been handled twice is marked.
+    origin lives, nothing is lost but an item that kills whoever handles it; what
+    may have been handled twice is marked.
     """
 
     def forward(self, item: Item) -> bool:
@@ -92,6 +100,9 @@ class EventBus(Protocol):
     @property
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
+
+    def colleagues(self, role: str) -> int:
+        """How many workers of ``role`` the broker has announced."""
 
     def connect(self) -> Deferred[None]:
         """Join the bus; fires when `connected` is true for the first time."""

@@ -17,7 +17,11 @@ from typing import Any, Protocol
 import attrs
 from twisted.application.service import Service
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    TimeoutError as DeferredTimeout,
+)
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -34,7 +38,11 @@ _STDOUT, _STDERR = 1, 2
 
 
 class Life(Protocol):
-    """What a role may decide about its own process."""
+    """What a role may know and decide about its own process."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the manager has died: everybody drains at once then."""
 
     def end(self, reason: str) -> None:
         """Drain and exit 0."""
@@ -124,6 +132,7 @@ class Lifetime(Service):
         self._heartbeat = LoopingCall(self._beat)
         self._heartbeat.clock = around.reactor
         self._ready = False
+        self.abandoned = False
 
     @override
     def privilegedStartService(self) -> None:
@@ -169,6 +178,7 @@ class Lifetime(Service):
             os._exit(1)
 
     def _manager_gone(self) -> None:
+        self.abandoned = True
         _silence()
         self.end("the manager is gone")
 
@@ -209,6 +219,11 @@ class Lifetime(Service):
             await draining
         except CancelledError:
             pass  # hurried: what is left is closed by stopService
+        except DeferredTimeout:
+            _log.warn(
+                "the drain took longer than {seconds:g} s; closing what is left",
+                seconds=self._role.drain_timeout_s,
+            )
         except Exception:  # noqa: BLE001 - the process ends either way
             _log.failure("the drain did not finish", failure=Failure())
         self._around.reactor.stop()
@@ -243,7 +258,6 @@ def _exit_with_failure(sentence: str) -> None:
 
 def _say(sentence: str) -> None:
     """Write to the real standard error: twistd has turned ``sys.stderr`` into a log."""
-    sys.stdout.flush()
     if sys.__stderr__ is not None:
         sys.__stderr__.write(sentence + "\n")
         sys.__stderr__.flush()

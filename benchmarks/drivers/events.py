@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tbtwist.events import Event, EventType, Item
 
-BODY: Final = b'{"type":"note","text":"a message of sixty-four bytes, says Ada."}'
+BODY: Final = b'{"type":"note","text":"a message of sixty-four bytes, says Ada"}'
 PAYLOAD: Final[Mapping[str, Any]] = {
     "channel": "Bench/echo",
     "exclude": [],

@@ -35,8 +35,8 @@ class Flow:
 
     async def pump(
         self, seconds: float, send_step: Callable[[], Awaitable[None]]
-    ) -> float:
-        """Send for ``seconds``; return how many a second arrived."""
+    ) -> dict[str, float]:
+        """Send for ``seconds``; return how many arrived, and how many a second."""
         began, before = perf_counter(), self._seen
         while perf_counter() - began < seconds:
             await send_step()
@@ -45,7 +45,7 @@ class Flow:
             await asyncio.sleep(0)
         rate = (self._seen - before) / (perf_counter() - began)
         await self._until_at_most(0)
-        return rate
+        return {"per_second": rate, "count": self._seen - before}
 
     async def _until_at_most(self, on_the_way: int) -> None:
         while self._sent - self._seen > on_the_way:
@@ -63,7 +63,11 @@ async def one_by_one(seconds: float, ask: Ask) -> dict[str, float]:
     while (now := perf_counter()) < end:
         await ask()
         took_ms.append((perf_counter() - now) * 1e3)
-    return {"p50_ms": percentile(took_ms, 50), "p99_ms": percentile(took_ms, 99)}
+    return {
+        "p50_ms": percentile(took_ms, 50),
+        "p99_ms": percentile(took_ms, 99),
+        "count": len(took_ms),
+    }
 
 
 async def side_by_side(seconds: float, ask: Ask, askers: int) -> dict[str, float]:
@@ -78,4 +82,4 @@ async def side_by_side(seconds: float, ask: Ask, askers: int) -> dict[str, float
             count += 1
 
     await asyncio.gather(*(asker() for _ in range(askers)))
-    return {"per_second": count / (perf_counter() - began)}
+    return {"per_second": count / (perf_counter() - began), "count": count}

@@ -7,7 +7,6 @@ nor sent again.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from importlib import import_module
 from typing import Any
@@ -79,7 +78,7 @@ class Sender:
             for _ in range(STEP):
                 await self._connection.publish(events.TOPIC, _encode(events.news()))
 
-        return {"per_second": await self._flow.pump(seconds, step)}
+        return await self._flow.pump(seconds, step)
 
     async def _ask(self) -> Item:
         asked = _encode(events.news())
@@ -118,5 +117,4 @@ async def main(role: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(main(*sys.argv[1:]))
+    uvloop.run(main(*sys.argv[1:]))

@@ -80,7 +80,7 @@ class Sender:
             for _ in range(STEP):
                 self._bus.publish(events.TOPIC, events.news())
 
-        return {"per_second": await self._flow.pump(seconds, step)}
+        return await self._flow.pump(seconds, step)
 
     async def forward(self, seconds: float) -> dict[str, float]:
         """Keep some items of every key on the way."""
@@ -96,7 +96,7 @@ class Sender:
         self._going = False
         while self._on_the_way:
             await asyncio.sleep(0.01)
-        return {"per_second": rate}
+        return {"per_second": rate, "count": self._handled - before}
 
     def _open(self, number: int) -> Lane:
         def on_replies(items: Sequence[Item]) -> None:

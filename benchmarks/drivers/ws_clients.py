@@ -17,11 +17,11 @@ import uvloop
 from typing_extensions import override
 
 from benchmarks import frames
+from benchmarks.drivers.events import BODY
 from benchmarks.drivers.lines import Lines
 from benchmarks.measures import percentile
 
-MESSAGE: Final = b'{"type":"note","text":"a message of sixty-four bytes, says Ada."}'
-_NOTE: Final = frames.client_frame(frames.TEXT, MESSAGE)
+_NOTE: Final = frames.client_frame(frames.TEXT, BODY)
 _AT_ONCE: Final = 50
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -141,7 +141,7 @@ class Crowd:
             "client_load": (process_time() - worked) / took,
         }
         await self._quieten()
-        return {**result, "lost": self._lost}
+        return {**result, "lost": self._lost, "count": count + len(self._clients)}
 
     async def _quieten(self) -> None:
         """Wait until every client has got its last message back."""

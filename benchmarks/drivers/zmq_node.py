@@ -44,10 +44,15 @@ class Node:
         seen = 0
         while True:
             _, data = self._in.recv_multipart()
-            if json.loads(data)["payload"]["channel"]:
+            if json.loads(data)["payload"].get("channel"):
                 seen += 1
-            if seen % STEP == 0:
+            if seen % STEP == 0:  # also at a knock, which comes before all others
                 self._out.send_multipart((_SEEN, json.dumps({"seen": seen}).encode()))
+
+    def knock(self) -> None:
+        """Wait until what we publish arrives, and its answer too."""
+        while not self._in.poll(50):
+            self._out.send_multipart((_TOPIC, json.dumps({"payload": {}}).encode()))
 
     def publish(self, seconds: float, sent: int) -> dict[str, float]:
         """Publish as fast as the receiver takes it; ``sent`` have been sent before."""
@@ -63,7 +68,7 @@ class Node:
         rate = (seen - before) / (perf_counter() - began)
         while sent > seen:
             seen = self._told()
-        return {"per_second": rate, "sent": sent}
+        return {"per_second": rate, "count": sent - before, "sent": sent}
 
     def _told(self) -> int:
         _, data = self._in.recv_multipart()
@@ -73,9 +78,11 @@ class Node:
 def main(role: str, publishers: str, subscribers: str) -> None:
     """Receive, or obey, until the end."""
     node = Node(publishers, subscribers, _TOPIC if role == "receiver" else _SEEN)
-    say({"ready": True})
     if role == "receiver":
+        say({"ready": True})
         node.receive()
+    node.knock()
+    say({"ready": True})
     sent = 0
     for line in sys.stdin:
         answer = node.publish(json.loads(line)["seconds"], sent)

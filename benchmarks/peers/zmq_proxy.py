@@ -11,6 +11,8 @@ def main(publishers: str, subscribers: str) -> None:
     """Forward until the end."""
     context = zmq.Context()
     inside, outside = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    for socket in (inside, outside):
+        socket.set_hwm(10_000)
     inside.bind(publishers)
     outside.bind(subscribers)
     zmq.proxy(inside, outside)

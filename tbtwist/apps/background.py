@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tbtwist.apps.crossing import HOME, current_loop, post
+from tbtwist.apps.tasks import guarded
 
 _log = Logger()
 Work = Coroutine[Any, Any, object]
@@ -47,7 +48,7 @@ class BackgroundTasks:
 
 async def _logged(what: str, work: Work) -> object:
     try:
-        return await work
+        return await guarded(lambda: work)
     except Exception:  # noqa: BLE001 - nobody waits for it
         _log.failure("{what} failed", failure=Failure(), what=what)
         return None

@@ -123,6 +123,11 @@ def settable(error: BaseException) -> Exception:
     """
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
+    return carried(error)
+
+
+def carried(error: BaseException) -> RuntimeError:
+    """Return an ordinary exception that says what a function raised."""
     carrier = RuntimeError(f"the function raised {type(error).__name__}")
     carrier.__cause__ = error
     return carrier

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tbtwist.apps.crossing import HOME, Home, settable
+from tbtwist.apps.crossing import HOME, Home, carried, current_loop
 from tbtwist.errors import DeadlinePassed
 
 _log = Logger()
@@ -45,7 +45,7 @@ class Execution:
         loop = self._home.loop
         context.run(HOME.set, self._home)
         self._timer = loop.call_later(self._timeout_s, self._expire)
-        self._task = loop.create_task(_guarded(self._work), context=context)
+        self._task = loop.create_task(guarded(self._work), context=context)
         self._task.add_done_callback(self._over)
 
     def cancel(self) -> None:
@@ -63,12 +63,26 @@ class Execution:
         self._ended(_outcome(task))
 
 
-async def _guarded(work: Work[T]) -> T:
-    """Run ``work``; one that asks the process to exit ends by itself."""
+async def guarded(work: Work[T]) -> T:
+    """Run ``work`` in a Task of its own; whatever it raises ends it, and nothing else.
+
+    What asks the process to exit, or looks like the end of something else, becomes
+    an ordinary exception. Only a cancellation that somebody asked for stays one.
+    """
+    task = asyncio.current_task()
     try:
         return await work()
-    except SystemExit as error:
-        raise settable(error) from error
+    except (asyncio.CancelledError, GeneratorExit) as error:
+        if task is None or task.cancelling() or not _runs(task):
+            raise
+        raise carried(error) from error
+    except (CancelledError, KeyboardInterrupt, SystemExit) as error:
+        raise carried(error) from error
+
+
+def _runs(task: asyncio.Task[Any]) -> bool:
+    """Whether ``task`` is at work, and not just being thrown away unfinished."""
+    return current_loop() is not None and asyncio.current_task() is task
 
 
 def _outcome(task: asyncio.Task[Any]) -> object:

@@ -79,6 +79,11 @@ class RoutingTable:
             Verb.CALL: self._call,
         }
 
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Return the identities of those who are there."""
+        return tuple(self._workers)
+
     # --- boundaries.Router
 
     def received(

@@ -40,7 +40,7 @@ class LaneBook:
             return
         for lane in tuple(self._lanes.values()):
             if lane.worker in change.gone:
-                lane.leave()
+                lane.leave(died=lane.worker in change.died)
                 self._orphaned(lane)
             elif lane.worker in change.appeared:
                 lane.repeat()
@@ -104,6 +104,8 @@ class LaneBook:
         worker = lane.worker
         if worker is None or worker not in table.members or not table.known:
             return
+        if not self._admits(lane, worker):
+            return
         fresh = self._open_to(worker)
         for parcel in lane.take(around.clock.seconds(), fresh=fresh):
             around.outbox.put(self.verb, worker, parcel)
@@ -141,6 +143,10 @@ class LaneBook:
 
     def _open_to(self, worker: str) -> bool:
         """Whether something new may be sent to ``worker``."""
+        raise NotImplementedError
+
+    def _admits(self, lane: OriginLane, worker: str) -> bool:
+        """Whether ``lane`` may be sent to its ``worker`` now."""
         raise NotImplementedError
 
     def _orphaned(self, lane: OriginLane) -> None:

@@ -207,7 +207,7 @@ class Calls:
             return {"result": await handler(call)}
         except TbtwistError as error:
             return {"reason": str(error)}
-        except Exception as error:  # cancellation as well, unless we close
+        except BaseException as error:  # whoever asked gets an answer
             if self._closed:
                 raise
             _log.failure("answering {method} failed", method=method)

@@ -14,7 +14,8 @@ class BusConfig:
     A lane has at most a *window* of items on the way; what is beyond it waits in
     the lane's *queue*, and is refused when that is full, or all lanes together
     hold ``total_bytes``. ``kept_bytes`` bounds what a destination keeps of its
-    acknowledgements, ``keys`` how many lanes it remembers.
+    acknowledgements, ``keys`` how many lanes it remembers. An item that was in
+    hand at ``max_deaths`` workers when they died is given up.
     """
 
     heartbeat_s: float = 1.0
@@ -31,6 +32,7 @@ class BusConfig:
     kept_bytes: int = 16 * MIB
     keys: int = 100_000
     concurrency: int = 100
+    max_deaths: int = 2
     calls: int = 1000
     hwm_send: int = 10_000
     hwm_recv: int = 10_000

@@ -93,6 +93,10 @@ class BusCore:
         """As `EventBus.connected`."""
         return self._link.connected
 
+    def colleagues(self, role: str) -> int:
+        """As `EventBus.colleagues`."""
+        return self._around.table.count(role)
+
     def connect(self) -> Deferred[None]:
         """As `EventBus.connect`."""
         self._around.wire.open(self._received, self._published)
@@ -122,10 +126,14 @@ class BusCore:
         return False
 
     def _is_drained(self) -> bool:
+        """Whether nobody counts on us; without a broker, nobody can say so."""
+        if not (self._forwards.empty and self._sends.empty):
+            return False
+        if self._link.is_cut_off:
+            return not self._deliveries.load
         table = self._around.table
         announced = not (table.known and table.takes_keys(self._around.name))
-        books = self._forwards.empty and self._sends.empty
-        return announced and books and self._deliveries.empty
+        return announced and self._deliveries.empty
 
     def close(self) -> Deferred[None]:
         """As `EventBus.close`: say goodbye, and wait a moment for the answer."""
@@ -135,6 +143,8 @@ class BusCore:
             self._shut()
             return self._left
         around.outbox.flush()
+        if self._link.ready:  # a goodbye is no death
+            self.announce(ready=False)
         around.wire.transmit((encode_route(Verb.LEAVE, "", around.name),))
         patience = around.clock.callLater(around.config.heartbeat_s, self._shut)
 

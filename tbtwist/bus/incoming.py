@@ -23,8 +23,8 @@ _log = Logger()
 class Deliveries:
     """Handles what arrives on lanes: a key in order, different keys side by side.
 
-    A handler that fails is logged, and its item acknowledged without replies: it
-    has been handled, and must not come again for ever.
+    A handler that fails, in whatever way, is logged, and its item acknowledged
+    without replies: it has been handled, and must not come again for ever.
     """
 
     def __init__(self, around: Surroundings) -> None:
@@ -105,7 +105,7 @@ class Deliveries:
                 self._around.counters["redelivered"] += 1
             delivery = Delivery(record.origin, stamp.key, stamp.number, item, again)
             return [pack(reply) for reply in await handler(delivery)]
-        except Exception:  # cancellation as well: a handler may be cancelled alone
+        except BaseException:  # or the key would be deaf from now on
             if self._closed:
                 raise
             _log.failure(

@@ -4,7 +4,9 @@ Pure: it takes and returns values, and knows neither sockets nor time of its own
 Invariants: entries are numbered without gaps; the first ``sent`` of them are on
 their way to ``worker`` and never exceed the window (one item always fits);
 ``worker`` may have handled everything up to ``reached``, and nothing beyond;
-only the first entry can be acknowledged.
+only the first entry can be acknowledged. A destination handles a key's items one
+after another, so only the first entry can have been in hand when its worker died:
+it is a *suspect* from then on, and goes alone.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class Entry:
     size: int
     done: Deferred[None] | None
     moved: bool = False
+    deaths: int = 0
 
 
 @attrs.define(eq=False)
@@ -103,6 +106,11 @@ class OriginLane:
         """Whether its worker has nothing of this key that is not acknowledged."""
         return not self.entries or self.entries[0].number > self.reached
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the first item was in hand at a worker that died."""
+        return bool(self.entries) and self.entries[0].deaths > 0
+
     def take(self, now: float, *, fresh: bool) -> list[Parcel]:
         """Return what may be sent now, and count it as sent.
 
@@ -125,7 +133,8 @@ class OriginLane:
         if self.sent == 0:
             return True
         return (
-            self.sent < self.config.window_messages
+            not self.is_suspect
+            and self.sent < self.config.window_messages
             and self._sent_bytes + entry.size <= self.config.window_bytes
         )
 
@@ -145,8 +154,10 @@ class OriginLane:
         """Begin again with what is on its way, to the same worker."""
         self.sent = self._sent_bytes = 0
 
-    def leave(self) -> None:
+    def leave(self, *, died: bool) -> None:
         """Its worker is gone: what that may have handled is marked from now on."""
+        if died and not self.window_is_empty:
+            self.entries[0].deaths += 1
         for entry in self.entries:
             if entry.number > self.reached:
                 break
@@ -158,13 +169,20 @@ class OriginLane:
         """Let go of the first entry if that is ``number``, and return it."""
         if self.window_is_empty or self.entries[0].number != number:
             return None
+        if self.sent:
+            self.sent -= 1
+            self._sent_bytes -= self.entries[0].size
+        self.touched = now
+        return self._pop()
+
+    def give_up(self) -> Entry:
+        """Let go of the first entry, which was sent to nobody that lives."""
+        return self._pop()
+
+    def _pop(self) -> Entry:
         entry = self.entries.popleft()
         self._bytes -= entry.size
         self.budget.give(entry.size)
-        if self.sent:
-            self.sent -= 1
-            self._sent_bytes -= entry.size
-        self.touched = now
         return entry
 
     def has_room_again(self) -> bool:

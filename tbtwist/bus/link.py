@@ -70,7 +70,13 @@ class Link:
     @property
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
-        return self._around.table.known and self._echoed
+        return self._around.table.known and self._echoed and not self.is_cut_off
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the broker has been silent for so long that it counts as dead."""
+        silent_s = self._around.clock.seconds() - self._heard_at
+        return silent_s > self._around.config.dead_after_s
 
     def open(self) -> Deferred[None]:
         """Begin; fires when we are connected for the first time."""
@@ -98,14 +104,16 @@ class Link:
             around.counters["beat not sent"] += 1
 
     def _beat(self) -> None:
+        self._notice_silence()
+        self.hello()
+        self._events.ticked(self._around.clock.seconds())
+
+    def _notice_silence(self) -> None:
+        """Without the broker we are unknown, and must be echoed again."""
         around = self._around
-        now = around.clock.seconds()
-        silent_s = now - self._heard_at
-        if around.table.known and silent_s > around.config.dead_after_s:
+        if around.table.known and self.is_cut_off:
             around.counters["broker lost"] += 1
             around.table.known = self._echoed = False
-        self.hello()
-        self._events.ticked(now)
 
     @property
     def _echo_topic(self) -> str:
@@ -126,6 +134,7 @@ class Link:
         """Take the broker's table: its heartbeat, and the news."""
         news = decode_payload(header, Announcement)
         around, table = self._around, self._around.table
+        self._notice_silence()
         self._heard_at = around.clock.seconds()
         restarted, was_known = news.boot != table.boot, table.known
         change = table.update(news)

@@ -12,7 +12,10 @@ from typing_extensions import override
 from tbtwist.boundaries import LaneEvents
 from tbtwist.bus.book import CLOSED, LaneBook
 from tbtwist.bus.codec import Parcel, Verb, pack, unpack
-from tbtwist.bus.lane import Entry, OriginLane
+from tbtwist.bus.lane import Budget, Entry, OriginLane
+from tbtwist.bus.probation import Probation
+from tbtwist.bus.table import Change
+from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import TbtwistError, Undeliverable
 from tbtwist.events import Item
 from tbtwist.identity import conn_owner
@@ -24,6 +27,10 @@ class Forwards(LaneBook):
     """The lanes of our connections to http workers."""
 
     verb = Verb.FORWARD
+
+    def __init__(self, around: Surroundings, budget: Budget) -> None:
+        super().__init__(around, budget)
+        self._probation = Probation(2 * around.config.dead_after_s)
 
     def open(self, key: str, events: LaneEvents) -> ForwardLane:
         """Open the lane of ``key``; ValueError if it is open."""
@@ -65,18 +72,57 @@ class Forwards(LaneBook):
         return self._around.table.takes_keys(worker)
 
     @override
+    def _admits(self, lane: OriginLane, worker: str) -> bool:
+        if not lane.is_suspect:
+            return True
+        return self._probation.admits(lane, worker, self._around.clock.seconds())
+
+    @override
+    def changed(self, change: Change) -> None:
+        self._probation.gone(change.gone)
+        super().changed(change)
+
+    @override
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        for lane in self._probation.overdue(now):
+            self._pump(lane)
+
+    @override
     def _orphaned(self, lane: OriginLane) -> None:
-        if lane.entries:
+        if not lane.entries:
+            return
+        if lane.entries[0].deaths < self._around.config.max_deaths:
             self._around.counters["moved: worker gone"] += 1
+            return
+        entry = lane.give_up()
+        self._around.counters["poison"] += 1
+        _log.error(
+            "item {number} of {key} is given up: {deaths} workers died with it in hand",
+            number=entry.number,
+            key=lane.key,
+            deaths=entry.deaths,
+        )
+        events = lane.events
+        if events is not None:
+            self._tell(lane, lambda: events.on_given_up(unpack(entry.packed)))
+        self._let_go(lane)
 
     @override
     def _settle(self, lane: OriginLane, entry: Entry, ack: Parcel) -> None:
         events = lane.events
-        if events is not None:
-            if ack.items:
-                self._tell(lane, lambda: events.on_replies([*map(unpack, ack.items)]))
-            if lane.has_room_again():
-                self._tell(lane, events.on_room)
+        if events is not None and ack.items:
+            self._tell(lane, lambda: events.on_replies([*map(unpack, ack.items)]))
+        worker = lane.worker
+        self._let_go(lane)
+        if entry.deaths and worker is not None:
+            for held in self._probation.passed(worker):
+                self._pump(held)
+
+    def _let_go(self, lane: OriginLane) -> None:
+        """There is one item less: tell of room, end a lane that is closing."""
+        if lane.events is not None and lane.has_room_again():
+            self._tell(lane, lane.events.on_room)
         if lane.closing and not lane.entries:
             self._drop(lane)
 
@@ -152,6 +198,10 @@ class Sends(LaneBook):
 
     @override
     def _open_to(self, worker: str) -> bool:
+        return True
+
+    @override
+    def _admits(self, lane: OriginLane, worker: str) -> bool:
         return True
 
     @override

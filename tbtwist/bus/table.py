@@ -21,13 +21,17 @@ more weight would send everyone to the same idle worker in turn."""
 
 @attrs.frozen
 class Change:
-    """What an announcement changed: who came, who is gone for good, and whether
-    anything that matters to a binding is different at all.
-    """  # noqa: D205
+    """What an announcement changed.
+
+    Who came, who is gone for good, whether anything that matters to a binding is
+    different at all; and who of the gone *died*: neither draining nor lost
+    together with a broker.
+    """
 
     appeared: frozenset[str]
     gone: frozenset[str]
     matters: bool
+    died: frozenset[str] = frozenset()
 
 
 @attrs.define(eq=False)
@@ -53,6 +57,7 @@ class Table:
         missing = self._missing | (self.members.keys() - before.keys())
         now = {member.identity: member for member in news.members}
         gone = before.keys() - now.keys()
+        died = frozenset(name for name in gone if before[name].ready)
         missing -= now.keys()
         if news.settled:
             gone, missing = gone | missing, frozenset()
@@ -66,7 +71,11 @@ class Table:
         )
         self.boot, self.settled = news.boot, news.settled
         self.members, self._workers, self._missing = now, workers, missing
-        return Change(appeared, frozenset(gone), matters)
+        return Change(appeared, frozenset(gone), matters, died)
+
+    def count(self, role: str) -> int:
+        """Return how many workers of a role are there."""
+        return sum(worker.role == role for worker in self._workers.values())
 
     def takes_keys(self, identity: str) -> bool:
         """Whether a worker is there and not draining."""

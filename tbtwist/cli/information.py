@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tbtwist.cli.options import common_options, config_file, world
+from tbtwist.cli.options import common_options, find_manager, world
 
 
 @click.command()
@@ -18,7 +18,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     from tbtwist.cli.rendering import coloured, document, plain
 
     here = world(ctx)
-    settings = here.examine(config_file(ctx)).settings
+    settings = find_manager(ctx).settings
     found = here.connect(Path(settings.data_dir)).status()
     if as_json:
         click.echo(document(found))

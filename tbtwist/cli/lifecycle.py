@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from tbtwist.cli.failures import Failure
-from tbtwist.cli.options import World, common_options, config_file, is_verbose, world
+from tbtwist.cli.options import (
+    World,
+    common_options,
+    config_file,
+    find_manager,
+    is_verbose,
+    world,
+)
 
 if TYPE_CHECKING:
     from tbtwist.cli.launching import Died, NotReady
@@ -50,7 +57,7 @@ def start(ctx: click.Context, *, demo: bool, daemon: bool) -> None:
 @click.pass_context
 def stop(ctx: click.Context, timeout_s: float | None) -> None:
     """Let the workers finish what they do, then stop everything."""
-    _stop(ctx, world(ctx).examine(config_file(ctx)), timeout_s)
+    _stop(ctx, find_manager(ctx), timeout_s)
 
 
 @click.command(short_help="Stop everything, then start it again.")

@@ -116,6 +116,26 @@ class World:
         return examine(path, self.environ, cwd=self.cwd, home=self.home)
 
 
+def find_manager(ctx: click.Context) -> Loaded:
+    """Return the configuration for asking a running manager something.
+
+    That needs little more than the data directory. A file that has been broken
+    meanwhile must not keep anybody from stopping what runs: then the environment
+    and the defaults say where that is.
+    """
+    from tbtwist.errors import ConfigError
+
+    here = world(ctx)
+    try:
+        return here.examine(config_file(ctx))
+    except ConfigError as error:
+        loaded = here.examine(os.devnull)
+        click.echo(f"warning: {error}", err=True)
+        where = f"warning: looking for a manager of {loaded.settings.data_dir}"
+        click.echo(where, err=True)
+        return loaded
+
+
 def world(ctx: click.Context) -> World:
     """Return the world of this invocation."""
     root = ctx.find_root()

@@ -26,6 +26,8 @@ class TrustedProxies:
 
     def trusts(self, peer: str) -> bool:
         """Whether ``peer`` is one of our proxies."""
+        if not self.networks:
+            return False
         address = _address(peer)
         return address is not None and any(address in net for net in self.networks)
 

@@ -8,15 +8,19 @@ from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
+from tbtwist.roles.joining import DRAIN_MARGIN_S
 from tbtwist.roles.process import Process
+from tbtwist.services import wait_until
 
 
 class BrokerRole:
-    """A broker in a process of its own; it has nothing to drain."""
-
-    drain_timeout_s = 1.0
+    """A broker in a process of its own."""
 
     def __init__(self, process: Process) -> None:
+        self._process = process
+        sections = (process.settings.http_worker, process.settings.ws_worker)
+        self._patience_s = sum(each.drain_timeout_s for each in sections)
+        self.drain_timeout_s = self._patience_s + DRAIN_MARGIN_S
         self._endpoints = Endpoints.for_settings(process.settings)
         self._service = BrokerService(
             reactor=process.reactor,
@@ -40,7 +44,17 @@ class BrokerRole:
         self._service.startService()
 
     async def drain(self) -> None:
-        """The broker keeps nothing, so nothing can be left in it."""
+        """Go on while there are workers, if a manager started us; by hand leave.
+
+        A manager stops its broker last, so then there are none. When the manager
+        was killed the workers drain by themselves, and need their bus for that.
+        """
+        if self._process.around.supervised:
+            await wait_until(
+                self._process.reactor,
+                lambda: not self._service.table.workers,
+                self._patience_s,
+            )
 
     async def stop(self) -> None:
         """Close the sockets."""

@@ -27,11 +27,13 @@ from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import HttpIdentification
-from tbtwist.roles.joining import join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background, wait_until
 
+_SHARE = 0.7
+"""The part of the drain's time that may be spent on waiting for ws workers."""
 _SLACK_S = 5.0
 """How much longer a WSGI thread waits than the core's own deadline."""
 _FILE_THREADS = 4
@@ -47,6 +49,7 @@ class HttpRole:
         self._background = Background()
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
+        self._life: Life | None = None
         self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
         self._health.bus_connected = False
         self._app: Application
@@ -54,7 +57,7 @@ class HttpRole:
         self._sessions = Sessions(process, bus)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
         self._file_threads = ThreadPool(0, _FILE_THREADS, name="files")
-        self.drain_timeout_s = self._config.drain_timeout_s
+        self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
 
     @property
     def place(self) -> str:
@@ -118,6 +121,7 @@ class HttpRole:
     async def start(self, life: Life) -> None:
         """Join the bus and accept connections."""
         assert self._listener is not None
+        self._life = life
         process = self._process
         self._pool.startService()
         self._runner.startService()
@@ -138,18 +142,30 @@ class HttpRole:
         self._health.ready = True
 
     async def drain(self) -> None:
-        """Accept nothing new; finish requests, then what came over the bus."""
+        """Accept nothing new; finish requests, then what came over the bus.
+
+        A manager stops ws workers first. When it has died they leave at this very
+        moment, and need us for what their connections still have to say.
+        """
         self._health.draining = True
         self._site.close_idle()
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
         self._bus.announce(ready=False)
+        clock = self._process.reactor
+        ends_at = clock.seconds() + self._config.drain_timeout_s
+        if self._life is not None and self._life.abandoned:
+            await wait_until(
+                clock,
+                lambda: not self._bus.colleagues("ws"),
+                _SHARE * self._config.drain_timeout_s,
+            )
         await wait_until(
-            self._process.reactor,
+            clock,
             lambda: self._health.in_flight == 0 and self._site.connections == 0,
-            self.drain_timeout_s,
+            self._config.drain_timeout_s,
         )
-        await self._bus.drain(self.drain_timeout_s)
+        await self._bus.drain(max(0.0, ends_at - clock.seconds()))
 
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
@@ -178,7 +194,8 @@ class HttpRole:
         await self._pool.stopService()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many requests were served."""
+        """Return how many requests were served; a good moment to look at the bus."""
+        self._health.bus_connected = self._bus.connected
         return {"REQUESTS_TOTAL": self._health.requests_total}
 
 

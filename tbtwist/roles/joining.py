@@ -15,8 +15,10 @@ from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
 
 _log = Logger()
+DRAIN_MARGIN_S = 1.0
+"""How much longer than its own deadlines a drain may take before it is given up."""
 _PATIENCE_S = 2.0
-_FENCED = "The broker had given this worker up for dead; a new one must take its place."
+_FENCED = "the broker had given this worker up for dead; a new one must take its place"
 
 
 def zeromq_bus(process: Process) -> EventBus:
@@ -42,10 +44,10 @@ async def join(
 
     Under a manager this waits for the broker, since ready means reachable. By
     hand a role serves at once, and joins when there is a broker. A worker that
-    was declared dead meanwhile has lost its lanes to others; it ends, and
-    whoever started it starts a new one.
+    was declared dead meanwhile has lost its lanes to others; it finishes its
+    requests and ends, and whoever started it starts a new one.
     """
-    bus.on_fenced(lambda: life.fail(_FENCED))
+    bus.on_fenced(lambda: life.end(_FENCED))
 
     async def joining() -> None:
         await bus.connect()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import attrs
 
 from tbtwist.config.schema import Settings
+from tbtwist.errors import CannotBind
 from tbtwist.identity import RandomBytes, WorkerId
 from tbtwist.lifetime import Surroundings
 from tbtwist.net.listening import adopt, bind_tcp
 from tbtwist.observe.logs import LogFormat
+
+LAST_PORT: Final = 65535
 
 
 @attrs.frozen(kw_only=True)
@@ -56,9 +59,10 @@ class Process:
         if name in self.descriptors:
             return adopt(self.descriptors[name])
         mine = port + self.index if port else 0
-        return bind_tcp(
-            self.host or host,
-            mine if self.port is None else self.port,
-            backlog=backlog,
-            what=self.identity.slot,
-        )
+        mine = mine if self.port is None else self.port
+        what = self.identity.slot
+        if not 0 <= mine <= LAST_PORT:
+            reason = f"ports end at {LAST_PORT}"
+            address = f"{self.host or host}:{mine}"
+            raise CannotBind(what=what, address=address, reason=reason)
+        return bind_tcp(self.host or host, mine, backlog=backlog, what=what)

@@ -12,13 +12,15 @@ from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import ws_identifier
-from tbtwist.roles.joining import join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background
 from tbtwist.ws.gateway import Gateway
 from tbtwist.ws.protocol import make_factory
 
+_GATEWAY_SHARE = 0.7
+"""The part of the drain's time for closing connections; the rest is for their lanes."""
 _GOODBYE_S = 1.0
 """How long clients have to take our last frame."""
 
@@ -34,7 +36,7 @@ class WsRole:
         self._sessions = Sessions(process, bus)
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
-        self.drain_timeout_s = self._config.drain_timeout_s
+        self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
 
     @property
     def place(self) -> str:
@@ -78,8 +80,10 @@ class WsRole:
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
         self._bus.announce(ready=False)
-        await self._gateway.drain(self.drain_timeout_s)
-        await self._bus.drain(self.drain_timeout_s)
+        clock = self._process.reactor
+        ends_at = clock.seconds() + self._config.drain_timeout_s
+        await self._gateway.drain(_GATEWAY_SHARE * self._config.drain_timeout_s)
+        await self._bus.drain(max(0.0, ends_at - clock.seconds()))
 
     async def stop(self) -> None:
         """Close what is left."""

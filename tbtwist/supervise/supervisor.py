@@ -35,7 +35,13 @@ from tbtwist.supervise.world import Hooks, World, tell
 
 _log = Logger()
 
-_BROKER_GRACE_S: Final = 1.0
+_STOP_ORDER: Final = (("ws", 2 / 3, 0.0), ("http", 1.0, 0.0), ("broker", 1.0, 1.0))
+"""Roles in the order of stopping: which part of the remaining time each may take,
+and how many seconds it gets in any case.
+
+A ws worker that says goodbye needs http workers for what its connections still
+have to say, and everybody needs the broker.
+"""
 _PREVIOUS_GRACE_S: Final = 5.0
 _FAMILY: Final = "family"
 
@@ -184,17 +190,12 @@ class Supervisor(Service):
         self._said("manager", sentence)
 
     async def _start_in_order(self) -> None:
-        broker, others = self._split()
+        broker = [slot for slot in self._slots if slot.spec.id == BROKER_ID]
+        others = [slot for slot in self._slots if slot.spec.id != BROKER_ID]
         for group in (broker, others):
             for slot in group:
                 slot.life.spawn()
             await self._until(group, "running", "failed")
-
-    def _split(self) -> tuple[tuple[Slot, ...], tuple[Slot, ...]]:
-        """Return the broker, and everybody else."""
-        broker = tuple(each for each in self._slots if each.spec.id == BROKER_ID)
-        others = tuple(each for each in self._slots if each.spec.id != BROKER_ID)
-        return broker, others
 
     async def _until(self, slots: Sequence[Slot], *states: str) -> None:
         await self._conditions.until(
@@ -274,10 +275,12 @@ class Supervisor(Service):
     async def _stop_in_order(self) -> None:
         if self._bringing_up is not None:
             self._bringing_up.cancel()
-        broker, others = self._split()
-        for group, grace in ((others, 0.0), (broker, _BROKER_GRACE_S)):
+        for slot in self._slots:
+            slot.refuse()
+        for role, share, grace_s in _STOP_ORDER:
+            group = [slot for slot in self._slots if slot.spec.role == role]
             for slot in group:
-                slot.stop(max(self._remaining(), grace))
+                slot.stop(max(share * self._remaining(), grace_s))
             await self._until(group, "stopped")
         self._free()
         self._stopped.happen()

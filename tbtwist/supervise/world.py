@@ -21,7 +21,11 @@ _log = Logger()
 CommandBuilder = Callable[[WorkerSpec], tuple[str, ...]]
 """Returns the whole command of a worker, its executable first."""
 
-_RUN_TWISTD: Final = "from twisted.scripts.twistd import run; run()"
+_RUN_TWISTD: Final = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "from twisted.scripts.twistd import run; run()"
+)
+"""A Ctrl-C in the terminal is the manager's business from the first moment on."""
 _JITTER: Final = 0.2
 
 

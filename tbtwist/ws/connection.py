@@ -177,7 +177,7 @@ class Connection:
         self._shared.counts.opened += 1
         greeting = {"type": "connected", "conn_id": self.conn_id}
         self._socket.send(Message(msgspec.json.encode(greeting), binary=False))
-        events = LaneEvents(on_replies=self._replied, on_room=self._resume)
+        events = LaneEvents(self._replied, self._resume, self._given_up)
         self._lane = self._shared.bus.open_lane(self.conn_id, events)
         self._forward(self._lane, EventType.WS_CONNECT, self._about)
 
@@ -284,6 +284,15 @@ class Connection:
             reason = self.apply(item)
             if reason is not None:
                 self._shared.counts.drop(reason)
+
+    def _given_up(self, item: Item) -> None:
+        """Workers died of ``item``, and nobody gets it any more (the bus logs it).
+
+        A client whose message is missing must not believe that all is well.
+        """
+        self._shared.counts.drop("given up")
+        if item.event.type == EventType.WS_MESSAGE:
+            self.close(INTERNAL_ERROR, "a message could not be handled")
 
 
 def is_close_code(code: object) -> bool:

@@ -15,9 +15,10 @@ TRANSPORT_BUFFER_BYTES: Final = 64 * 1024
 class Outflow:
     """Counts the bytes written while the transport wants none.
 
-    Registered as the transport's producer: between `pauseProducing` and
-    `resumeProducing` everything written waits in memory, so those bytes (and
-    at most a transport buffer before them) are what a slow client costs.
+    Registered as the transport's producer: what is written between
+    `pauseProducing` and `resumeProducing` waits in memory, behind one message
+    that filled the transport's buffer. That one does not count, however long it
+    is: a long message is not a slow client.
     """
 
     __slots__ = ("_limit", "_paused", "_waiting")
@@ -32,8 +33,8 @@ class Outflow:
         """Whether more waits than may."""
         return self._waiting > self._limit
 
-    def wrote(self, length: int) -> None:
-        """Take note of ``length`` bytes handed to the transport."""
+    def will_write(self, length: int) -> None:
+        """Take note of ``length`` bytes that go to the transport next."""
         if self._paused:
             self._waiting += length
 

@@ -145,8 +145,8 @@ class WebSocketChannel(WebSocketServerProtocol):
     def sendData(
         self, data: bytes, sync: bool = False, chopsize: int | None = None
     ) -> None:
+        self._outflow.will_write(len(data))
         self.transport.write(data)
-        self._outflow.wrote(len(data))
         if self._outflow.over_limit and self._connection is not None:
             self._connection.close(OVERLOADED, "too slow")
 

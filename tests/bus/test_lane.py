@@ -99,7 +99,7 @@ class LaneTests(SynchronousTestCase):
         self.take()
         self.lane.repeat()
         self.put(1)
-        self.lane.leave()
+        self.lane.leave(died=False)
         moved = self.take()
         self.assertEqual([p.stamp.flags for p in moved], [Flag.MOVED] * 2 + [0])
 

@@ -37,6 +37,12 @@ class TableTests(SynchronousTestCase):
         self.assertEqual((change.appeared, change.gone), ({B}, {A}))
         self.assertFalse(self.table.update(news(B, W)).matters)
 
+    def test_count(self) -> None:
+        """How many there are of a role is known."""
+        self.table.update(news(A, B, W))
+        counts = [self.table.count(role) for role in ("http", "ws", "app")]
+        self.assertEqual([2, 1, 0], counts)
+
     def test_readiness_matters(self) -> None:
         """A worker that starts to drain is news, though nobody came or went."""
         self.table.update(news(A))

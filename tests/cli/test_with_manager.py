@@ -51,6 +51,7 @@ class ManagedTests(TestCase):
         """Start the control server of a data directory."""
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
+        self.config = os.devnull
         self.manager = ScriptedManager()
         self.server = ControlServer(reactor, self.manager, path_for(self.folder))
         self.server.privilegedStartService()
@@ -64,7 +65,7 @@ class ManagedTests(TestCase):
     def verb(self, *arguments: str) -> Deferred[Result]:
         """Run ``tbtwist`` in a thread."""
         world = World()
-        world.environ = {"TB_DATA_DIR": str(self.folder), "TB_CONFIG": os.devnull}
+        world.environ = {"TB_DATA_DIR": str(self.folder), "TB_CONFIG": self.config}
         world.terminal = False
         run = CliRunner().invoke
         return deferToThreadPool(
@@ -99,6 +100,18 @@ class ManagedTests(TestCase):
         self.assertEqual((result.exit_code, result.stderr), (0, ""))
         self.assertIn("Stopped: http-1, ws-1, broker, manager", result.stdout)
         self.assertEqual(self.manager.stopped, [3.0])
+
+    async def test_broken_file(self) -> None:
+        """A file that was broken meanwhile keeps nobody from asking or stopping."""
+        config = self.folder / "config.yaml"
+        config.write_text("http_worker: {prot: 1}")
+        self.config = str(config)
+        result = await self.verb("status")
+        self.assertEqual(result.exit_code, 0, result.stderr)
+        self.assertIn("\nhttp-1  http    running", result.stdout)
+        self.assertIn("did you mean", result.stderr)
+        self.assertIn(f"looking for a manager of {self.folder}", result.stderr)
+        self.assertNotEqual((await self.verb("start")).exit_code, 0)
 
     async def test_none(self) -> None:
         """When it has gone, the exit code says so."""

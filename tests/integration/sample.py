@@ -50,7 +50,11 @@ def room(app):
             return None
         return {"type": "echo", "n": payload["n"], "pid": os.getpid(),
                 "again": more.get("redelivered", False)}
-    return {"on_connect": on_connect, "on_message": on_message}
+    async def on_disconnect(conn_id):
+        with open("left.txt", "a") as left:
+            left.write(conn_id + "\\n")
+    return {"on_connect": on_connect, "on_message": on_message,
+            "on_disconnect": on_disconnect}
 """
 
 FILES = {"probe.py": MODULE}

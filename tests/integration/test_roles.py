@@ -170,6 +170,11 @@ class RoleTests(TestCase):
                 child = self.role(role, f"--port={port}")
                 self.one_sentence(child, 1, await child.ended, port)
 
+    async def test_port_beyond_the_last(self) -> None:
+        """A worker whose number leads beyond the last port is refused."""
+        child = self.role("http", "--worker-id=http-99999", "--config=/dev/null")
+        self.one_sentence(child, 1, await child.ended, "ports end at 65535")
+
     async def test_broken_configuration(self) -> None:
         """A mistake in the file is named with its line, and what was meant."""
         (self.root / "config.yaml").write_text("http_worker:\n  prot: 8000\n")

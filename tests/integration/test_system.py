@@ -12,8 +12,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
+from tbtwist.services import wait_until
 from tests.integration.sample import FILES, config, get, post, socket
-from tests.integration.system import System, reactor
+from tests.integration.system import System, reactor, threads
 
 
 class ServingTests(TestCase):
@@ -377,6 +378,50 @@ class StoppingTests(TestCase):
         await ready
         self.assertEqual(0, await system.stop())
         self.assertEqual(1012, await closing)
+
+    async def test_everybody_is_seen_off(self) -> None:
+        """A stop with open WebSockets is quick, and each handler hears of its end."""
+        system = await self.start()
+        await self.crowd(system)
+        self.assertEqual(0, await system.stop())
+        assert system.manager is not None
+        self.assertNotIn("longer than", system.manager.output)
+        self.assertNotIn("Traceback", system.manager.output)
+
+    async def test_manager_killed_with_sockets(self) -> None:
+        """Also when the manager is killed, each handler hears of its end."""
+        system = await self.start()
+        await self.crowd(system)
+        assert system.manager is not None
+        system.manager.signal("KILL")
+        await system.manager.ended
+        gone = await wait_until(reactor, lambda: not system.processes(), 30)
+        self.assertTrue(gone, "children stay")
+
+    async def crowd(self, system: System) -> None:
+        """Open ten WebSockets that stay until they are closed; check that at the end."""
+        [port] = await system.ports("ws")
+        opened: list[str] = []
+
+        def stay() -> int:
+            with socket(port) as talk:
+                talk.hear(), talk.hear()
+                opened.append("one")
+                return talk.closed()
+
+        in_thread = threads(self, 10)
+        codes = gatherResults([in_thread(stay) for _ in range(10)])
+
+        async def all_open() -> bool:
+            return len(opened) == 10
+
+        async def check() -> None:
+            self.assertEqual([1012] * 10, await codes)
+            left = (system.root / "left.txt").read_text().split()
+            self.assertEqual(10, len(set(left)))
+
+        self.addCleanup(lambda: Deferred.fromCoroutine(check()))
+        await system.until(all_open, "ten connections")
 
     async def test_started_twice(self) -> None:
         """A second ``start`` says that it already runs, and is no failure."""

@@ -151,6 +151,7 @@ class LaunchTests(SynchronousTestCase):
             (
                 "/usr/bin/py",
                 "-c",
+                "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "  # noqa: ISC004
                 "from twisted.scripts.twistd import run; run()",
                 "-n",
                 "--pidfile=",

@@ -118,6 +118,10 @@ class FakeBus:
         """Do what the bus does with a published broadcast."""
         self.subscriptions["ws.broadcast"](Publication("ws.broadcast", item, missed))
 
+    def colleagues(self, role: str) -> int:
+        """Nobody else is there."""
+        return 0
+
     def connect(self) -> Deferred[None]:
         """Be connected at once."""
         return succeed(None)

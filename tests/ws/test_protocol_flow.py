@@ -98,6 +98,21 @@ class WritingTests(WireCase):
         self.assertEqual(self.send(client, 1), "the connection is closing")
         self.assertEqual(self.gateway.counts.closes, {1013: 1})
 
+    def test_one_long_message(self) -> None:
+        """A message that is longer than the limit is no sign of a slow client."""
+        client = self.open()
+        transport = client.transport
+        write = transport.write
+
+        def fill(data: bytes) -> None:
+            write(data)
+            if len(data) > 1000:
+                self.clog(client)
+
+        self.patch(transport, "write", fill)
+        self.assertIsNone(self.send(client, 9000))
+        self.assertNotIn(CLOSE, dict(client.frames()))
+
     def test_recovered(self) -> None:
         """Who catches up has the whole room again."""
         client = self.open()

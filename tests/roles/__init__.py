@@ -1,0 +1,1 @@
+"""Tests of ``tbtwist.roles``; the roles themselves run in ``tests/integration``."""
