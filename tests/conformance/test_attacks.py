@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.api.response import FileBody, Response
 from tests.conformance.cases import CHUNKED, ECHO, PING, ask
-from tests.http.memory import Connection, MemoryServer, limited
+from tests.http.memory import MemoryServer, limited
 
 _CROWD = 300
 _GIB = 2**30
