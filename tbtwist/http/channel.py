@@ -116,7 +116,6 @@ class Channel(Protocol):
             self._hold_if_full()
 
     def _hold_if_full(self) -> None:
-        """Leave what comes next in the client's socket."""
         if self._reading and len(self._reader) > INBOX_BYTES:
             self._reading = False
             self.transport.pauseProducing()
@@ -296,6 +295,6 @@ class Channel(Protocol):
         self._become(State.BODY, limits.body_timeout_s)
 
     def drain(self, due: float) -> None:
-        """Close by ``due`` if nothing is asked; answers close by themselves."""
+        """Close by ``due`` if nothing is asked."""
         if self._state is State.IDLE:
             self._due = min(self._due, due)
