@@ -237,7 +237,7 @@ class Channel(Protocol):
         """Answer that this cannot be, and end the connection."""
         exchange = self._exchange
         if exchange is None:
-            exchange = Exchange(self, Head("-", b"-", b"HTTP/1.1", []))
+            exchange = Exchange(self, Head("-", b"-", b"HTTP/1.1", [], raw_path=b"-"))
         if exchange.has_begun:
             self.abort()
             return
