@@ -140,6 +140,10 @@ class PoolFull(TbtwistError):
     """Every thread for application functions is busy and the queue is full."""
 
 
+class StreamStopped(TbtwistError):
+    """The stream was closed before its end."""
+
+
 @attrs.define(eq=False)
 class DeadlinePassed(TbtwistError):
     """The call did not finish within {timeout_s:g} s."""

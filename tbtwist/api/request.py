@@ -49,9 +49,9 @@ class Request:
 
     method: str
     path: str
-    query: str = ""
-    headers: Mapping[str, str] = attrs.Factory(dict)
-    parsed: ParsedBody = NO_BODY
+    query: str = attrs.field(default="", repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    parsed: ParsedBody = attrs.field(default=NO_BODY, repr=False)
     client_ip: str = ""
     secure: bool = False
 

@@ -29,7 +29,7 @@ from tbtwist.api.sse import events
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.result import EVENT_STREAM
 from tbtwist.apps.runner import Runner
-from tbtwist.errors import DeadlinePassed, PoolFull
+from tbtwist.errors import DeadlinePassed, PoolFull, StreamStopped
 
 _log = Logger()
 _CLOSE_S: Final = 5.0
@@ -61,7 +61,11 @@ class Stream:
     _ending: bool = attrs.field(default=False, init=False)
 
     async def next(self) -> bytes | None:
-        """Return the next piece; None: that was all."""
+        """Return the next piece; None: that was all.
+
+        Raises:
+            StreamStopped: it was closed while somebody waited for this piece.
+        """
         return await self._runner.run(self._take, timeout_s=math.inf)
 
     async def close(self) -> None:
@@ -80,10 +84,10 @@ class Stream:
             self._wanted.set()
         piece = self._piece
         if piece is None:
-            return task.result()
+            return _result(task)
         await asyncio.wait((piece, task), return_when=asyncio.FIRST_COMPLETED)
         self._piece = None
-        return piece.result() if piece.done() else task.result()
+        return piece.result() if piece.done() else _result(task)
 
     async def stop(self) -> None:
         """As `close`, on the loop of application code."""
@@ -121,6 +125,13 @@ class Stream:
                 await _called(cleanup, self._pool)
             except Exception:  # noqa: BLE001 - the application's; others must follow
                 _log.failure("cleaning up after a stream failed")
+
+
+def _result(task: asyncio.Task[None]) -> None:
+    """Return how the generator ended; one that was stopped has no end of its own."""
+    if task.cancelled():
+        raise StreamStopped
+    task.result()
 
 
 async def _called(cleanup: Any, pool: SyncPool) -> None:

@@ -101,6 +101,7 @@ class Function:
         api = _is_exposed(given)
         level = _level(given.get("level"))
         methods = _methods(given.get("api_methods"))
+        signature = Signature.of(func, f"{module}/{name}")
         return cls(
             module=module,
             name=name,
@@ -111,8 +112,15 @@ class Function:
             request_as_kwarg=given.get("request_as_kwarg", False),
             row=given.get("row", False),
             runtime=_runtime(given.get("runtime")),
-            signature=Signature.of(func, f"{module}/{name}"),
-            target=Target(module, name, api=api, level=level, methods=methods),
+            signature=signature,
+            target=Target(
+                module,
+                name,
+                api=api,
+                level=level,
+                methods=methods,
+                takes_request="request" in signature.parameters or signature.open_ended,
+            ),
         )
 
     @property

@@ -70,8 +70,8 @@ class RequestInfo:
     path: str = ""
     content_type: str = ""
     headers: Headers = attrs.Factory(Headers)
-    query_params: Mapping[str, Any] = attrs.Factory(dict)
-    form_data: Mapping[str, Any] | None = None
+    query_params: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    form_data: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     body: str | None = attrs.field(default=None, repr=False)
     raw_body: bytes = attrs.field(default=b"", repr=False)
 
@@ -115,7 +115,7 @@ class AppSession:
     """
 
     user_id: str = ""
-    session_id: str = ""
+    session_id: str = attrs.field(default="", repr=False)
     user_name: str = "anonymous"
     level: int = 0
     spec: str = ""
@@ -123,8 +123,8 @@ class AppSession:
     provider_user_id: str = ""
     validated: bool = False
     anonymous: bool = True
-    extra: Mapping[str, Any] = attrs.Factory(dict)
-    live_data: Mapping[str, Any] = attrs.Factory(dict)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    live_data: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     change: LoggedIn | LoggedOut | None = attrs.field(default=None, kw_only=True)
 
     @classmethod
@@ -221,7 +221,7 @@ class RequestData:
 
     request: RequestInfo = attrs.Factory(RequestInfo)
     session: AppSession = attrs.Factory(AppSession)
-    session_id: str = ""
+    session_id: str = attrs.field(default="", repr=False)
     client_ip: str = ""
     data: Any = None
     files: Mapping[str, UploadedFile | list[UploadedFile]] = attrs.Factory(dict)

@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from tbtwist.auth.session import ADMIN, ANONYMOUS
+from tbtwist.auth.session import ADMIN, ANONYMOUS, USER
 from tbtwist.config.schema import Settings
 
 _PUBLIC_AUTH: Final = frozenset(
@@ -55,7 +55,8 @@ class Target:
     """What is called. ``methods`` None means every method.
 
     ``level`` None or -1 means that the function does not say (a level of -1 is
-    the default of ToolBoxV2's decorator).
+    the default of ToolBoxV2's decorator). ``takes_request`` matters to the legacy
+    mode alone.
     """
 
     module: str
@@ -63,6 +64,7 @@ class Target:
     api: bool = True
     level: int | None = None
     methods: frozenset[str] | None = None
+    takes_request: bool = False
 
     @property
     def dotted(self) -> str:
@@ -161,6 +163,12 @@ def _exposed(question: _Question) -> Decision | None:
     return None if question.target.api else NotExposed()
 
 
+def _reachable_as_before(question: _Question) -> Decision | None:
+    """Hide what ToolBoxV2 could not call: it passes ``request`` to all (R1.3, S2)."""
+    target = question.target
+    return None if target.api or target.takes_request else NotExposed()
+
+
 def _method_allowed(question: _Question) -> Decision | None:
     methods, method = question.target.methods, question.method
     if methods is None or method is None or method in methods:
@@ -197,8 +205,8 @@ def _level_suffices(question: _Question) -> Decision | None:
 
 
 def _anybody_known(question: _Question) -> Decision | None:
-    known = question.subject.effective_level != ANONYMOUS
-    return Allowed() if known else NeedsIdentity()
+    level = question.subject.effective_level
+    return Allowed() if level == ADMIN or level >= USER else NeedsIdentity()
 
 
 _RULES: Final[tuple[_Rule, ...]] = (
@@ -208,7 +216,11 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _listed,
     _level_suffices,
 )
-_LEGACY_RULES: Final[tuple[_Rule, ...]] = (_open_by_name, _anybody_known)
+_LEGACY_RULES: Final[tuple[_Rule, ...]] = (
+    _reachable_as_before,
+    _open_by_name,
+    _anybody_known,
+)
 
 
 def decide(
@@ -218,7 +230,8 @@ def decide(
 
     ``method`` is None where there is none (a WebSocket). With
     ``compat.legacy_access`` only names and "somebody or nobody" count, which is
-    what ToolBoxV2 really does (R1.7, first variant).
+    what ToolBoxV2 really does (R1.7, first variant); of functions with
+    ``api=False``, those that take ``request`` are reachable then, as there.
     """
     question = _Question(rules, subject, target, method)
     table = _LEGACY_RULES if rules.legacy else _RULES

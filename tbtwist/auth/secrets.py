@@ -68,7 +68,8 @@ def token_secrets(settings: Settings, cookie: tuple[bytes, ...]) -> tuple[bytes,
     configured = [part for part in parts if part]
     if any(len(part) < MIN_CHARS for part in configured):
         reason = (
-            f"auth.jwt_secret (TB_JWT_SECRET) needs at least {MIN_CHARS} characters"
+            "auth.jwt_secret (TB_JWT_SECRET) needs at least"
+            f" {MIN_CHARS} characters between commas"
         )
         raise SecretUnusable(reason=reason)
     return tuple(part.encode() for part in configured) or cookie

@@ -17,6 +17,7 @@ class Admission:
         self._queue = queue
         self._running: set[Any] = set()
         self._waiting: dict[Any, Callable[[], None]] = {}
+        self._admitting = False
 
     @property
     def is_full(self) -> bool:
@@ -36,8 +37,17 @@ class Admission:
         """Make room, whether ``token`` ran, waited, or had left before."""
         self._waiting.pop(token, None)
         self._running.discard(token)
-        while self._waiting and len(self._running) < self._limit:
-            following = next(iter(self._waiting))
-            start = self._waiting.pop(following)
-            self._running.add(following)
-            start()
+        if not self._admitting:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Start those whose turn it is; one that is done at once leaves in here."""
+        self._admitting = True
+        try:
+            while self._waiting and len(self._running) < self._limit:
+                following = next(iter(self._waiting))
+                start = self._waiting.pop(following)
+                self._running.add(following)
+                start()
+        finally:
+            self._admitting = False

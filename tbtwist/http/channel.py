@@ -3,12 +3,12 @@
     idle → head → body → answering → idle …
                    any of them → lingering → gone
 
-Every request is read here, whoever answers it. One request at a time: what
-comes while it is answered waits unread, in our inbox up to a bound and then in
-the client's own socket, so answers are in order and nothing piles up. The
-deadline of each state is absolute; no byte moves it. Where the bytes stop making
-sense, the connection ends: an error answer, the write side closed, and for a
-moment an ear for what still comes, so that no reset destroys the answer.
+Every request is read here, whoever answers it. One request at a time: what comes
+while it is answered waits unread, here up to a bound and then in the client's own
+socket, so answers are in order and nothing piles up. Each state has an absolute
+deadline; no byte moves it. Where the bytes stop making sense, the connection ends:
+an error answer, the write side closed, and for a moment an ear for what still
+comes, so that no reset destroys the answer.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from tbtwist.api.bodies import too_large
 from tbtwist.errors import Refused
 from tbtwist.http.exchange import Exchange
 from tbtwist.http.fastlane import ApiLane, StarLane
-from tbtwist.http.framing import Framing, framing
 from tbtwist.http.house import House
 from tbtwist.http.outflow import Outflow
-from tbtwist.http.parsing import Head, check_unfinished, read_head
+from tbtwist.http.parsing import Head
+from tbtwist.http.reading import Reader
 from tbtwist.http.tree import TreeLane
 from tbtwist.http.writing import GO_AHEAD
 
@@ -70,12 +69,8 @@ class Channel(Protocol):
         self.behind_proxy = False
         self._state = State.IDLE
         self._due = inf
-        self._inbox = b""
-        self._searched = 0
+        self._reader = Reader(house.limits)
         self._exchange: Exchange | None = None
-        self._framing: Framing | None = None
-        self._body_bytes = 0
-        self._body_limit = 0
         self._window_bytes = 0
         self._reading = True
         self._pumping = False
@@ -95,7 +90,7 @@ class Channel(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget everything; nobody waits for an answer any more."""
         self._become(State.GONE)
-        self._inbox = b""
+        self._reader.clear()
         self.house.leave(self)
         if self._later is not None and self._later.active():
             self._later.cancel()
@@ -114,15 +109,14 @@ class Channel(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Read, or keep what comes too early."""
         if self._state in _READING:
-            self._inbox = self._inbox + data if self._inbox else data
+            self._reader.add(data)
             self._pump()
         elif self._state is State.ANSWERING:
-            self._inbox += data
+            self._reader.add(data)
             self._hold_if_full()
 
     def _hold_if_full(self) -> None:
-        """Leave what comes next in the client's socket."""
-        if self._reading and len(self._inbox) > INBOX_BYTES:
+        if self._reading and len(self._reader) > INBOX_BYTES:
             self._reading = False
             self.transport.pauseProducing()
 
@@ -133,7 +127,7 @@ class Channel(Protocol):
         self._pumping = True
         try:
             for _ in range(PER_TURN):
-                if not (self._inbox and self._state in _READING and self._step()):
+                if not (self._reader and self._state in _READING and self._step()):
                     return
             self._go_on_later()
         except Refused as error:
@@ -151,43 +145,29 @@ class Channel(Protocol):
 
     def _step(self) -> bool:
         """Read a head or a piece of a body; return whether to go on at once."""
-        if self._state is State.BODY:
-            self._read_body()
-            return True
-        return self._read_head()
+        return self._read_body() if self._state is State.BODY else self._read_head()
 
     def _read_head(self) -> bool:
-        while self._inbox.startswith(b"\r\n"):
-            self._inbox = self._inbox[2:]  # RFC 9112 §2.2
-        inbox, limits = self._inbox, self.house.limits
-        end = inbox.find(b"\r\n\r\n", self._searched)
-        if end < 0:
-            if self._state is State.IDLE:
-                self._become(State.HEAD, limits.header_timeout_s)
-            check_unfinished(inbox, limits, self._searched)
-            self._searched = max(len(inbox) - 3, 0)
+        if self._state is State.IDLE:
+            self._become(State.HEAD, self.house.limits.header_timeout_s)
+        head = self._reader.head()
+        if head is None:
             return False
-        self._searched = 0
-        self._inbox = inbox[end + 4 :]
-        self._begin(read_head(inbox[: end + 4], limits))
-        return True
-
-    def _begin(self, head: Head) -> None:
-        """Choose who answers; wait for the body if there is one."""
         self._exchange = exchange = Exchange(self, head)
-        if not head.length:
+        if head.length:
+            self._await_body(exchange)
+        else:
             exchange.lane = self._lane(exchange)
             self._answer()
-            return
-        limits = self.house.limits
-        self._body_limit = self.house.body_limit(head)
-        if head.length > self._body_limit:
-            raise too_large(self._body_limit)
+        return True
+
+    def _await_body(self, exchange: Exchange) -> None:
+        house, head = self.house, exchange.head
+        self._reader.expect_body(head.length, house.body_limit(head))
         exchange.lane = self._lane(exchange)
-        self._framing = framing(head.length)
-        self._body_bytes = self._window_bytes = 0
-        self._become(State.BODY, limits.body_timeout_s)
-        if head.expects_continue and not self._inbox:
+        self._window_bytes = 0
+        self._become(State.BODY, house.limits.body_timeout_s)
+        if head.expects_continue and not self._reader:
             self.out.write(GO_AHEAD)
 
     def _lane(self, exchange: Exchange) -> ApiLane | TreeLane | StarLane:
@@ -198,20 +178,17 @@ class Channel(Protocol):
             return ApiLane(exchange)
         return TreeLane(exchange)
 
-    def _read_body(self) -> None:
-        exchange, frame = self._exchange, self._framing
+    def _read_body(self) -> bool:
+        exchange = self._exchange
         assert exchange is not None
         assert exchange.lane is not None
-        assert frame is not None
-        body, self._inbox = frame.take(self._inbox)
-        if body:
-            self._body_bytes += len(body)
-            self._window_bytes += len(body)
-            if self._body_bytes > self._body_limit:
-                raise too_large(self._body_limit)
-            exchange.lane.feed(body)
-        if frame.done:
+        data = self._reader.body()
+        if data:
+            self._window_bytes += len(data)
+            exchange.lane.feed(data)
+        if self._reader.body_is_complete:
             self._answer()
+        return True
 
     # --- answering -----------------------------------------------------------
 
@@ -219,7 +196,6 @@ class Channel(Protocol):
         """Let the request be answered; the connection may be elsewhere afterwards."""
         exchange = self._exchange
         assert exchange is not None
-        self._framing = None
         self._become(State.ANSWERING)
         self._hold_if_full()
         try:
@@ -238,19 +214,19 @@ class Channel(Protocol):
     def answered(self, *, keep_alive: bool) -> None:
         """Go on to the next request, or close."""
         self._exchange = None
-        if self._state is not State.ANSWERING:
-            self._linger()
-        elif keep_alive:
+        if self._state is State.ANSWERING and keep_alive:
             self._become(State.IDLE, self.house.limits.keepalive_s)
-            if not self._reading:
-                self._reading = True
-                self.transport.resumeProducing()
-            if self._inbox:
-                self._pump()
-        elif self._inbox:
-            self._linger()
-        else:
+            self._listen()
+            self._pump()
+        elif self._state is State.ANSWERING and not self._reader:
             self._close()
+        else:
+            self._linger()
+
+    def _listen(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self.transport.resumeProducing()
 
     def _close(self) -> None:
         """Close once everything has been sent, which may take a slow reader long."""
@@ -261,7 +237,7 @@ class Channel(Protocol):
         """Answer that this cannot be, and end the connection."""
         exchange = self._exchange
         if exchange is None:
-            exchange = Exchange(self, Head("-", b"-", b"HTTP/1.1", []))
+            exchange = Exchange(self, Head("-", b"-", b"HTTP/1.1", [], raw_path=b"-"))
         if exchange.has_begun:
             self.abort()
             return
@@ -270,11 +246,9 @@ class Channel(Protocol):
         exchange.refuse(error)
 
     def _linger(self) -> None:
-        self._inbox = b""
+        self._reader.clear()
         self._become(State.LINGERING, LINGER_S)
-        if not self._reading:
-            self._reading = True
-            self.transport.resumeProducing()
+        self._listen()
         self.out.close_write_side()
 
     def abort(self) -> None:
@@ -321,6 +295,6 @@ class Channel(Protocol):
         self._become(State.BODY, limits.body_timeout_s)
 
     def drain(self, due: float) -> None:
-        """Close by ``due`` if nothing is asked; answers close by themselves."""
+        """Close by ``due`` if nothing is asked."""
         if self._state is State.IDLE:
             self._due = min(self._due, due)

@@ -175,6 +175,7 @@ class Exchange:
     def finish(self) -> None:
         """Count and log a complete answer, and go on to the next request."""
         if self._end(self.status):
+            self.lane = None  # no cycle is left for the collector
             self.line.answered(keep_alive=self.keep_alive)
 
     def gone(self) -> None:

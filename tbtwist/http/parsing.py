@@ -39,7 +39,8 @@ CHUNKED: Final = -1
 class Head:
     """The head of a request that may be served.
 
-    ``target`` is in origin form, or ``*``. Names in ``fields`` are in lower case,
+    ``target`` is in origin form, or ``*``; ``raw_path`` and ``raw_query`` are its
+    parts. Names in ``fields`` are in lower case,
     in the client's order. ``length`` is the body's, or `CHUNKED`.
     """
 
@@ -50,11 +51,8 @@ class Head:
     length: int = 0
     keep_alive: bool = True
     expects_continue: bool = False
-
-    @property
-    def raw_path(self) -> bytes:
-        """Return the path as it came, without the query."""
-        return self.target.partition(b"?")[0]
+    raw_path: bytes = b""
+    raw_query: bytes = b""
 
     @property
     def path(self) -> str:
@@ -73,7 +71,7 @@ class Head:
     @property
     def query(self) -> str:
         """Return what follows the question mark, as it came."""
-        return self.target.partition(b"?")[2].decode("ascii")
+        return self.raw_query.decode("ascii")
 
     def headers(self) -> dict[str, str]:
         """Return the fields by name; what came twice is joined (RFC 9110 §5.3)."""
@@ -202,7 +200,9 @@ def _interpret(head: Head) -> None:
         elif name == b"expect":
             _read_expect(head, value.lower())
     _read_connection(head, connection)
-    _read_target(head)
+    if not head.target.startswith(b"/"):
+        hosts = _read_other_form(head, hosts)
+    head.raw_path, _, head.raw_query = head.target.partition(b"?")
     _check_host(head, hosts)
     _read_length(head, lengths, codings)
 
@@ -223,28 +223,27 @@ def _read_connection(head: Head, connection: bytes) -> None:
             head.keep_alive = False
 
 
-def _read_target(head: Head) -> None:
-    """Bring the target into origin form (RFC 9112 §3.2)."""
-    if head.target.startswith(b"/"):
-        return
+def _read_other_form(head: Head, hosts: list[bytes]) -> list[bytes]:
+    """Bring the target into origin form (RFC 9112 §3.2); return the hosts."""
     if head.method == "CONNECT":
         raise Refused(501, "This is no proxy")
     if head.target == b"*" and head.method == "OPTIONS":
-        return
+        return hosts
     found = _ABSOLUTE.match(head.target)
     if found is None:
         raise _bad("The target is not a path")
-    rest = found[2]
+    host, rest = found[1], found[2]
     head.target = rest if rest.startswith(b"/") else b"/" + rest
     head.fields = [
-        (name, found[1] if name == b"host" else value) for name, value in head.fields
+        (name, host if name == b"host" else value) for name, value in head.fields
     ]
+    return [host] * len(hosts)
 
 
 def _check_host(head: Head, hosts: list[bytes]) -> None:
     if len(hosts) > 1 or (not hosts and head.version == b"HTTP/1.1"):
         raise _bad("There must be one Host header")
-    if any(name == b"host" and not _HOST.match(value) for name, value in head.fields):
+    if hosts and not _HOST.match(hosts[0]):
         raise _bad("The Host header is not a host")
 
 

@@ -34,7 +34,12 @@ class Pull:
             self._pull()
 
     def stopProducing(self) -> None:
-        """Pull no more."""
+        """Tell the producer that nobody takes anything any more."""
+        self.end()
+        self._producer.stopProducing()
+
+    def end(self) -> None:
+        """Pull no more: the producer has nothing left."""
         self._stopped = True
         self._forget()
 

@@ -227,7 +227,7 @@ class _Carrier:
         """Forget the producer."""
         self._out.unregister()
         if self._pull is not None:
-            self._pull.stopProducing()
+            self._pull.end()
 
     def call_when_room(self, call: Callable[[], object]) -> None:
         """Call ``call`` after those before it, when the client takes more."""

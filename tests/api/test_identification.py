@@ -11,9 +11,10 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.api.dispatch import Dispatcher
+from tbtwist.api.request import Request
 from tbtwist.api.verifying import CACHE_ENTRIES, CACHE_S, Keys, NoKeys, TokenVerifier
 from tbtwist.apps.registry import App
-from tbtwist.apps.request import RequestData
+from tbtwist.apps.request import AppSession, Headers, RequestData, RequestInfo
 from tbtwist.apps.result import Result
 from tbtwist.apps.runner import LoopRunner
 from tbtwist.auth.cookie import SessionCookies, decode
@@ -450,3 +451,13 @@ class ReprTests(SynchronousTestCase):
             self.assertNotIn("j-1", shown)
             self.assertNotIn("tttt", shown)
             self.assertNotIn(token, shown)
+
+    def test_no_requests(self) -> None:
+        """Nor do requests, in the core and as functions see them."""
+        headers = {"authorization": "Bearer hunter2", "cookie": "tb_session=hunter2"}
+        request = Request("GET", "/api/Open/caller", "token=hunter2", headers)
+        info = RequestInfo(headers=Headers(headers), query_params={"token": "hunter2"})
+        session = AppSession(session_id="hunter2", extra={"x": "hunter2"})
+        data = RequestData(info, session, "hunter2")
+        for shown in (repr(request), repr(data), repr(session)):
+            self.assertNotIn("hunter2", shown)

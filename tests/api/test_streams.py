@@ -9,6 +9,7 @@ from typing import Any
 
 from tbtwist.api.streams import WrongLength
 from tbtwist.apps.result import Result
+from tbtwist.errors import StreamStopped
 from tests.api.answering import AnsweringTestCase, header, read, run, until
 
 
@@ -227,7 +228,7 @@ class CleanupTests(AnsweringTestCase):
             await until(lambda: self.streams.count == 1)
             await asyncio.sleep(0)
             await body.close()
-            with self.assertRaises(asyncio.CancelledError):
+            with self.assertRaises(StreamStopped):
                 await asking
             self.assertEqual(self.ended, ["generator", "cleanup"])
 
@@ -342,7 +343,7 @@ class CleanupTests(AnsweringTestCase):
             await self.streams.close()
             self.assertEqual(self.streams.count, 0)
             self.assertEqual(self.ended.count("cleanup"), 3)
-            with self.assertRaises(asyncio.CancelledError):
+            with self.assertRaises(StreamStopped):
                 await bodies[0].next()
 
         run(scenario())

@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 from tbtwist.api.streams import Stream, Streams
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.runner import ReactorRunner
+from tbtwist.errors import StreamStopped
 
 reactor: Any = _reactor
 
@@ -88,7 +89,7 @@ class ReactorStreamTests(TestCase):
         while not self.streams.count:
             await self.turn()
         await self.streams.close()
-        await self.assertFailure(asking, CancelledError)
+        await self.assertFailure(asking, StreamStopped)
         self.assertEqual(self.ended, ["done"])
 
     def turn(self) -> Deferred[None]:

@@ -28,14 +28,14 @@ class OptionTests(SynchronousTestCase):
             (made.api, made.level, made.api_methods, made.row, made.runtime),
             (True, None, None, False, None),
         )
-        self.assertEqual(made.target, Target("Shop", "buy"))
+        self.assertEqual(made.target, Target("Shop", "buy", takes_request=True))
 
     def test_access(self) -> None:
         """What the decorator says about access is what the rules see."""
         made = function({"api": False, "level": 2, "api_methods": ["post", "PUT"]})
         self.assertEqual(
             made.target,
-            Target("Shop", "buy", False, 2, frozenset({"POST", "PUT"})),
+            Target("Shop", "buy", False, 2, frozenset({"POST", "PUT"}), True),
         )
 
     def test_level_not_set(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import attrs
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.auth.access import (
@@ -19,6 +19,7 @@ from tbtwist.auth.access import (
     decide,
 )
 from tbtwist.config.schema import Compat, Settings, Toolbox
+from tests.auth.contract import by_the_contract
 
 NOBODY = Subject(0, authenticated=False)
 USER = Subject(1, authenticated=True)
@@ -52,6 +53,38 @@ rules = st.builds(
     ),
     admin_modules=st.frozensets(names),
     default_level=st.integers(-1, 2),
+)
+
+every_subject = st.one_of(
+    st.just(NOBODY),
+    st.just(USER),
+    st.just(TRUSTED),
+    st.just(ADMIN),
+    st.builds(Subject, st.sampled_from([-1, 0, 1, 2]), st.just(False)),
+)
+every_target = st.builds(
+    Target,
+    names,
+    functions | st.sampled_from(["Open", "ope", "validate_session", "a/open"]),
+    st.booleans(),
+    st.none() | st.integers(-1, 2),
+    st.none() | st.frozensets(methods, min_size=1),
+    st.booleans(),
+)
+every_rules = st.builds(
+    AccessRules,
+    open_modules=st.frozensets(names, max_size=2),
+    allowed_modules=st.frozensets(names),
+    level_requirements=st.dictionaries(
+        names
+        | st.builds("{}.{}".format, names, functions)
+        | st.sampled_from(["look", "Shop.look.x"]),
+        st.integers(-1, 2),
+        max_size=5,
+    ),
+    admin_modules=st.frozensets(names),
+    default_level=st.integers(-1, 2),
+    legacy=st.booleans(),
 )
 
 
@@ -220,8 +253,8 @@ class LegacyTests(SynchronousTestCase):
     RULES = attrs.evolve(RULES, legacy=True, allowed_modules=frozenset({"Y"}))
 
     def test_somebody_may_do_everything(self) -> None:
-        """Anybody known calls anything; api, level, methods and lists do not count."""
-        target = Target("Admin", "f", api=False, level=2, methods=frozenset({"PUT"}))
+        """Anybody known calls anything; level, methods and lists do not count."""
+        target = Target("Admin", "f", level=2, methods=frozenset({"PUT"}))
         self.assertEqual(ask(target, USER, rules=self.RULES), Allowed())
         self.assertEqual(ask(target, NOBODY, rules=self.RULES), NeedsIdentity())
 
@@ -230,6 +263,61 @@ class LegacyTests(SynchronousTestCase):
         self.assertEqual(ask(Target("Open", "f"), rules=self.RULES), Allowed())
         zero = Target("X", "f", level=0)
         self.assertEqual(ask(zero, rules=self.RULES), NeedsIdentity())
+
+    def test_api_false(self) -> None:
+        """As in ToolBoxV2, api=False hides what cannot take the request, and only that."""
+        for module in ("Open", "Admin"):
+            hidden = Target(module, "f", api=False)
+            self.assertEqual(ask(hidden, ADMIN, rules=self.RULES), NotExposed())
+            taking = attrs.evolve(hidden, takes_request=True)
+            self.assertEqual(ask(taking, USER, rules=self.RULES), Allowed())
+            self.assertEqual(ask(taking, USER), NotExposed())
+
+    def test_levels_that_there_are_not(self) -> None:
+        """A level below admin's is nobody's."""
+        strange = Subject(-5, authenticated=True)
+        self.assertEqual(
+            ask(Target("X", "f"), strange, rules=self.RULES), NeedsIdentity()
+        )
+
+
+class TableTests(SynchronousTestCase):
+    """The whole table against the contract's sentence."""
+
+    @given(every_rules, every_subject, every_target, st.none() | methods)
+    @settings(max_examples=1000)
+    def test_as_the_contract_says(
+        self,
+        rules: AccessRules,
+        subject: Subject,
+        target: Target,
+        method: str | None,
+    ) -> None:
+        """Every combination of settings, caller and function is decided as written."""
+        expected = by_the_contract(rules, subject, target, method)
+        self.assertEqual(decide(rules, subject, target, method), expected)
+
+    @given(every_rules, every_target, methods)
+    def test_legacy_never_asks_for_levels(
+        self, rules: AccessRules, target: Target, method: str
+    ) -> None:
+        """In the legacy mode nobody known is ever told that something is missing."""
+        legacy = attrs.evolve(rules, legacy=True)
+        for who in (USER, TRUSTED, ADMIN):
+            decision = decide(legacy, who, target, method)
+            self.assertIsInstance(decision, Allowed | NotExposed)
+
+    @given(every_rules, every_subject, every_target, methods)
+    def test_the_switch_is_off(
+        self, rules: AccessRules, subject: Subject, target: Target, method: str
+    ) -> None:
+        """Unless switched on, nothing of the legacy mode shows."""
+        strict = attrs.evolve(rules, legacy=False)
+        plain = attrs.evolve(target, takes_request=not target.takes_request)
+        self.assertEqual(
+            decide(strict, subject, target, method),
+            decide(strict, subject, plain, method),
+        )
 
 
 class SettingsTests(SynchronousTestCase):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.api.response import FileBody, Response
 from tests.conformance.cases import CHUNKED, ECHO, PING, ask
-from tests.http.memory import Connection, MemoryServer, limited
+from tests.http.cores import Core, Pieces
+from tests.http.memory import MemoryServer, limited
 
 _CROWD = 300
 _GIB = 2**30
@@ -134,7 +133,7 @@ class SlowReaderTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Serve a stream without an end, and one client."""
         self.server = MemoryServer(limited(lane="auto"))
-        self.stream = Endless()
+        self.stream = Pieces()
         self.answer_with(Response(200, (), self.stream))
         self.connection = self.server.connect()
 
@@ -190,48 +189,3 @@ class SlowReaderTests(SynchronousTestCase):
         self.connection.send(PING)
         self.connection.leave()
         self.assertEqual(self.stream.closed, 1)
-
-
-class Core:
-    """A core that always has the same answer; for the rest, the one behind it."""
-
-    def __init__(self, behind: Any) -> None:
-        self._behind = behind
-        self.answer: Response | Deferred[Response] = Response(200)
-
-    @classmethod
-    def before(cls, server: MemoryServer) -> Core:
-        """Put one in front of a server's core."""
-        core = cls(server.application.dispatcher)
-        house: Any = server.site.house
-        house.dispatcher = core
-        return core
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._behind, name)
-
-    async def handle(self, request: object) -> Response:
-        """Answer."""
-        answer = self.answer
-        return answer if isinstance(answer, Response) else await answer
-
-
-class Endless:
-    """A stream that counts what was taken of it."""
-
-    def __init__(self) -> None:
-        self.given = 0
-        self.closed = 0
-        self.limit = 10**9
-        self.on_limit: Callable[[], object] = lambda: None
-
-    async def next(self) -> bytes | None:
-        """Return a piece."""
-        self.given += 1
-        if self.given == self.limit:
-            self.on_limit()
-        return b"piece"
-
-    async def close(self) -> None:
-        """Count."""
-        self.closed += 1

@@ -1,1 +1,1 @@
-"""Tests of ``tbtwist.roles``; the roles themselves run in ``tests/integration``."""
+"""Tests of ``tbtwist.roles``; whole roles run in ``tests/integration``."""
