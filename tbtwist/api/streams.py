@@ -84,10 +84,10 @@ class Stream:
             self._wanted.set()
         piece = self._piece
         if piece is None:
-            return _result(task)
+            return _end_of(task)
         await asyncio.wait((piece, task), return_when=asyncio.FIRST_COMPLETED)
         self._piece = None
-        return piece.result() if piece.done() else _result(task)
+        return piece.result() if piece.done() else _end_of(task)
 
     async def stop(self) -> None:
         """As `close`, on the loop of application code."""
@@ -127,11 +127,11 @@ class Stream:
                 _log.failure("cleaning up after a stream failed")
 
 
-def _result(task: asyncio.Task[None]) -> None:
-    """Return how the generator ended; one that was stopped has no end of its own."""
+def _end_of(task: asyncio.Task[None]) -> bytes | None:
+    """Return None for a generator that came to its end, or raise what ended it."""
     if task.cancelled():
         raise StreamStopped
-    task.result()
+    return task.result()
 
 
 async def _called(cleanup: Any, pool: SyncPool) -> None:

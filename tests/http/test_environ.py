@@ -108,7 +108,8 @@ class BodyTests(SynchronousTestCase):
     def test_exactly_the_length(self, body: bytes, rest: bytes) -> None:
         """We read what belongs to this request and not a byte more."""
         source = Trickle(body + rest)
-        got = read(CONTENT_LENGTH=str(len(body)), **{"wsgi.input": source})
+        environ: dict[str, Any] = {"wsgi.input": source}
+        got = read(CONTENT_LENGTH=str(len(body)), **environ)
         self.assertEqual(got.raw, body)
         self.assertEqual(source.tell(), len(body))
 
