@@ -34,7 +34,7 @@ class FakePort:
         self._reactor = reactor
         self._path = path
 
-    def stopListening(self) -> Deferred[None]:  # noqa: N802 - Twisted's name
+    def stopListening(self) -> Deferred[None]:
         """Give the name back."""
         del self._reactor.notify[self._path]
         return succeed(None)
