@@ -133,7 +133,6 @@ class HttpRole:
         self._site.close_idle()
         if self._port is not None:
             await accepted_by_now(self._process.reactor, self._port)
-        self._bus.announce(ready=False)
         clock = self._process.reactor
         ends_at = clock.seconds() + self._config.drain_timeout_s
         if self._life is not None and self._life.abandoned:
@@ -142,6 +141,7 @@ class HttpRole:
                 lambda: not self._bus.colleagues("ws"),
                 _SHARE * self._config.drain_timeout_s,
             )
+        self._bus.announce(ready=False)
         await wait_until(
             clock, lambda: self._health.in_flight == 0, self._config.drain_timeout_s
         )
