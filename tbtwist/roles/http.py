@@ -160,6 +160,7 @@ class HttpRole:
                 lambda: not self._bus.colleagues("ws"),
                 _SHARE * self._config.drain_timeout_s,
             )
+        self._bus.announce(ready=False)
         await wait_until(
             clock,
             lambda: self._health.in_flight == 0 and self._site.connections == 0,

@@ -342,6 +342,22 @@ class BackgroundTests(AppTestCase):
         run(use())
         self.assertEqual(len(self.flushLoggedErrors(Oops)), 1)
 
+    def test_odd_ends(self) -> None:
+        """Whatever it raises is logged, and does not end the loop that it runs on."""
+        ends = [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit]
+
+        async def use() -> None:
+            for end in ends:
+
+                async def later(end: type[BaseException] = end) -> None:
+                    raise end
+
+                self.app._background.spawn("the rest", later())
+                await asyncio.sleep(0)
+
+        run(use())
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(ends))
+
     def test_close(self) -> None:
         """Closing the application cancels it."""
         cancelled: list[bool] = []

@@ -13,12 +13,21 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tbtwist.apps.crossing import HOME, on_reactor, reactor_caller
 from tbtwist.apps.runner import LoopRunner, ReactorRunner, deferred_to_future
+from tbtwist.apps.tasks import guarded
 from tbtwist.errors import DeadlinePassed
 from tests.apps.fakes import run
 
 reactor: Any = _reactor
 LONG_S = 60.0
 SHORT_S = 0.02
+ODD_ENDS = (
+    asyncio.CancelledError,
+    CancelledError,
+    GeneratorExit,
+    KeyboardInterrupt,
+    SystemExit,
+)
+"""What means something else than an error, wherever it comes out of."""
 
 
 class Oops(Exception):
@@ -112,14 +121,47 @@ class ReactorRunnerTests(TestCase):
         with self.assertRaises(Oops):
             await self.run_(work)
 
-    async def test_exit(self) -> None:
-        """Work that asks the process to exit ends itself, and nothing else."""
+    async def test_odd_ends(self) -> None:
+        """Whatever work raises is its own error, and ends nothing else."""
+        for end in ODD_ENDS:
+
+            async def work(end: type[BaseException] = end) -> None:
+                raise end
+
+            with self.assertRaisesRegex(RuntimeError, end.__name__):
+                await self.run_(work)
+
+    async def test_awaiting_what_was_cancelled(self) -> None:
+        """So is that something else, which it waited for, was cancelled."""
 
         async def work() -> None:
-            raise SystemExit(3)
+            other = asyncio.ensure_future(forever())
+            other.cancel()
+            await other
 
-        with self.assertRaises(RuntimeError):
+        with self.assertRaisesRegex(RuntimeError, "CancelledError"):
             await self.run_(work)
+
+    def test_thrown_away(self) -> None:
+        """Work whose loop has ended can be thrown away in silence."""
+        ended: list[str] = []
+
+        async def work() -> None:
+            try:
+                await forever()
+            finally:
+                ended.append("work")
+
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(guarded(work))
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        coroutine: Any = task.get_coro()
+        coroutine.close()
+        self.assertEqual(ended, ["work"])
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        loop.close()
 
     async def test_broken_from_the_start(self) -> None:
         """Work that cannot even begin has failed, like any other."""
@@ -480,13 +522,13 @@ class LoopRunnerTests(SynchronousTestCase):
         self.assertEqual(ended, [True])
 
     def test_cancelled_from_within(self) -> None:
-        """Work that cancels itself is cancelled for its caller."""
+        """A cancellation that nobody asked for is an error like any other."""
 
         async def work() -> None:
             raise asyncio.CancelledError
 
         async def use() -> None:
-            with self.assertRaises(asyncio.CancelledError):
+            with self.assertRaises(RuntimeError):
                 await LoopRunner().run(work, timeout_s=LONG_S)
 
         run(use())

@@ -39,6 +39,15 @@ WHO: dict[str, Any] = {
 }
 NOBODY: dict[str, Any] = {**WHO, "user_id": "", "level": 0, "authenticated": False}
 
+CALL = b'{"type":"call","id":7,"module":"Mod","function":"func"}'
+ODD_ENDS = (
+    asyncio.CancelledError,
+    CancelledError,
+    GeneratorExit,
+    KeyboardInterrupt,
+    SystemExit,
+)
+
 
 class Oops(Exception):
     """An application's own error."""
@@ -694,6 +703,31 @@ class ReactorTests(TestCase):
         self.room(on_message=on_message)
         answers = await self.host.handle(delivery("ws.message", b'{"n":1}'))
         self.assertEqual(read(answers), [("send", {"type": "response", "data": 2})])
+
+    async def test_odd_ends(self) -> None:
+        """Whatever a handler or function raises, the client gets an answer."""
+        for end in ODD_ENDS:
+
+            async def fail(end: type[BaseException] = end) -> None:
+                raise end
+
+            def fail_in_a_thread(end: type[BaseException] = end) -> None:
+                raise end
+
+            for failing in (fail, fail_in_a_thread):
+                self.room(on_message=failing)
+                self.app.tb("func", "Mod")(failing)
+                for message in (b'{"id":7}', CALL):
+                    (answer,) = await self.host.handle(delivery("ws.message", message))
+                    told = json.loads(answer.body)
+                    self.assertEqual(
+                        (told["type"], told["id"], told["code"]),
+                        ("error", 7, "INTERNAL"),
+                    )
+        count = 4 * len(ODD_ENDS)
+        self.assertEqual(
+            len(self.flushLoggedErrors(RuntimeError, CancelledError)), count
+        )
 
     async def test_cancelled(self) -> None:
         """When the bus gives a delivery up, its handler is cancelled."""

@@ -76,14 +76,19 @@ class Seen(Generic[T]):
 
 @attrs.define(eq=False)
 class Client:
-    """A connection's end of a lane: its replies, and the room it was told of."""
+    """A connection's end of a lane: its replies, and what else it was told."""
 
     replies: Seen[str] = attrs.Factory(Seen)
     rooms: Seen[None] = attrs.Factory(Seen)
+    given_up: Seen[str] = attrs.Factory(Seen)
 
     def events(self) -> LaneEvents:
         """Return what the lane tells."""
-        return LaneEvents(self._replied, lambda: self.rooms(None))
+        return LaneEvents(
+            self._replied,
+            lambda: self.rooms(None),
+            lambda item: self.given_up(item.body.decode()),
+        )
 
     def _replied(self, items: Sequence[Item]) -> None:
         for one in items:

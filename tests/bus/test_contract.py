@@ -187,6 +187,33 @@ class Contract(Base):
         self.assertEqual({slot for slot, _ in self.handled.things}, {"http-2"})
         self.assertTrue(all(d.redelivered for _, d in self.handled.things))
 
+    async def test_what_kills_two_workers_is_given_up(self) -> None:
+        """A message that kills whoever handles it is given up; the next one is not."""
+        http1, http2, ws = await self.joined("http-1", "http-2", "ws-1")
+        died: Seen[str] = Seen()
+
+        def deadly(bus: BusCore) -> Callable[[Delivery], Any]:
+            async def handle(_: Delivery) -> Sequence[Item]:
+                reactor.callLater(0, kill, bus)
+                died(bus.identity.slot)
+                return await Deferred[Sequence[Item]]()
+
+            return handle
+
+        http1.on_delivery(deadly(http1))
+        http2.on_delivery(deadly(http2))
+        client = Client()
+        lane = ws.open_lane("key", client.events())
+        lane.forward(item("poison"))
+        lane.forward(item("good"))
+        await died.count(2)
+        await client.given_up.count(1)
+        await self.join("http-3")
+        await client.replies.count(1)
+        self.assertEqual(client.given_up.things, ["poison"])
+        self.assertEqual(client.replies.things, ["re good"])
+        self.assertEqual({*died.things}, {"http-1", "http-2"})
+
     async def rename_ready(
         self, bus: BusCore, *, ready: bool, seen_by: BusCore, count: int
     ) -> None:

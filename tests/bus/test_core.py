@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ from tbtwist.identity import WorkerId, new_conn_id
 from tests.bus.fakes import Client, item
 
 CONFIG = BusConfig()
+ODD_ENDS = (GeneratorExit, KeyboardInterrupt, SystemExit, asyncio.CancelledError)
+"""What is no Exception, and may come out of application code all the same."""
 
 
 class CoreCase(SynchronousTestCase):
@@ -169,6 +172,96 @@ class JoinTests(CoreCase):
         bus._link._events = real
         self.run_for(10)
         self.assertTrue(bus.connected)
+
+
+class BrokerAwayTests(CoreCase):
+    """What a worker knows and does when the broker falls silent."""
+
+    def setUp(self) -> None:
+        """A worker, and a hub that can be silenced."""
+        super().setUp()
+        self.bus = self.worker("http-1")
+        self.run_for(2)
+
+    def silence(self) -> None:
+        """Let nothing through any more."""
+        self.silent = self.patch(MemoryHub, "_hand_out", lambda *_: None)
+
+    def test_connected_ends_in_time(self) -> None:
+        """Silence ends the connection after ``dead_after_s``, and not a beat later."""
+        heard_at = self.bus._link._heard_at
+        self.silence()
+        self.clock.advance(heard_at + CONFIG.dead_after_s - self.clock.seconds())
+        self.assertTrue(self.bus.connected)
+        self.clock.advance(0.01)
+        self.assertFalse(self.bus.connected)
+
+    def test_connected_again_only_with_an_echo(self) -> None:
+        """When the broker is back, our own publication has to come back as well."""
+        self.silence()
+        self.run_for(CONFIG.dead_after_s + 2)
+        echoes = self.patch(MemoryHub, "_published", lambda *_: None)
+        self.silent.restore()
+        self.run_for(3)
+        self.assertTrue(self.bus._around.table.known)
+        self.assertFalse(self.bus.connected)
+        echoes.restore()
+        self.run_for(0.1)
+        self.assertTrue(self.bus.connected)
+
+    def test_a_silence_that_ends_between_two_beats(self) -> None:
+        """A silence that was long enough counts, even if no beat noticed it."""
+        self.bus._link._beating.stop()
+        self.silence()
+        self.clock.advance(CONFIG.dead_after_s + 1)
+        self.silent.restore()
+        self.patch(MemoryHub, "_published", lambda *_: None)
+        self.run_for(1.5)
+        self.assertEqual(self.bus.counters["broker lost"], 1)
+        self.assertFalse(self.bus.connected)
+
+    def bound(self) -> Deferred[list[Item]]:
+        """Bring a message to the worker that is answered when the test says so."""
+        answer: Deferred[list[Item]] = Deferred()
+        self.bus.on_delivery(lambda _: answer)
+        ws = self.worker("ws-1")
+        ws.open_lane("key", Client().events()).forward(item("x"))
+        self.run_for(0.1)
+        self.assertEqual(self.bus._deliveries.load, 1)
+        return answer
+
+    def test_drained_without_a_broker(self) -> None:
+        """Lanes that rest here keep nobody when there is no broker to move them."""
+        self.bound().callback([])
+        self.silence()
+        drained = self.bus.drain(60)
+        self.run_for(CONFIG.dead_after_s - 1)
+        self.assertNoResult(drained)
+        self.run_for(1.2)
+        self.assertTrue(self.successResultOf(drained))
+
+    def test_what_runs_is_waited_for(self) -> None:
+        """Without a broker as well, a drain waits for what is being handled."""
+        answer = self.bound()
+        self.silence()
+        drained = self.bus.drain(60)
+        self.run_for(10)
+        self.assertNoResult(drained)
+        answer.callback([])
+        self.run_for(0.2)
+        self.assertTrue(self.successResultOf(drained))
+
+    def test_what_was_not_acknowledged_is_waited_for(self) -> None:
+        """What we still keep for others is not left behind before the time is up."""
+        self.silence()
+        sent = self.bus.send(item("x", new_conn_id(WorkerId("ws-9", 1, "aa"), bytes)))
+        drained = self.bus.drain(10)
+        self.run_for(9)
+        self.assertNoResult(drained)
+        self.run_for(1.2)
+        self.assertFalse(self.successResultOf(drained))
+        self.bus._shut()
+        self.failureResultOf(sent, Undeliverable)
 
 
 class OddMessageTests(CoreCase):
@@ -321,6 +414,21 @@ class CallTests(CoreCase):
         self.assertEqual(refused.reason, "ZeroDivisionError")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
+    def test_whatever_whoever_answers_raises(self) -> None:
+        """The caller is refused at once, not left to wait for the deadline."""
+        asker, asked = self.worker("ws-1"), self.worker("http-1")
+        for end in ODD_ENDS:
+
+            async def answer(_: IncomingCall, end: type[BaseException] = end) -> object:
+                raise end
+
+            asked.serve("odd", answer)
+            call = asker.call("http-1", "odd", None, timeout_s=60)
+            self.run_for(0.1)
+            refused = self.failureResultOf(call, CallRefused).value
+            self.assertEqual(refused.reason, end.__name__)
+        self.assertEqual(len(self.flushLoggedErrors(*ODD_ENDS)), len(ODD_ENDS))
+
     def test_a_wire_without_room(self) -> None:
         """A call that cannot leave fails at once."""
         bus = self.worker("ws-1")
@@ -365,6 +473,27 @@ class DeliveryTests(CoreCase):
         self.run_for(0.1)
         http.on_delivery(handle)
         self.assertEqual(len(handled), 3000)
+
+    def test_whatever_a_handler_raises(self) -> None:
+        """Every end of a handler is acknowledged, and the key goes on."""
+        http, ws = self.worker("http-1"), self.worker("ws-1")
+        ends = [*ODD_ENDS]
+
+        async def handle(delivery: Any) -> list[Item]:
+            if ends:
+                raise ends.pop(0)
+            return [delivery.item]
+
+        http.on_delivery(handle)
+        client = Client()
+        lane = ws.open_lane("key", client.events())
+        for _ in ODD_ENDS:
+            lane.forward(item("bad"))
+        lane.forward(item("good"))
+        self.run_for(0.1)
+        self.assertEqual(client.replies.things, ["good"])
+        self.assertTrue(ws._forwards.empty)
+        self.assertEqual(len(self.flushLoggedErrors(*ODD_ENDS)), len(ODD_ENDS))
 
     def test_a_handler_of_losses_that_fails(self) -> None:
         """It is logged; the bus goes on."""

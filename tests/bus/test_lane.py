@@ -103,6 +103,34 @@ class LaneTests(SynchronousTestCase):
         moved = self.take()
         self.assertEqual([p.stamp.flags for p in moved], [Flag.MOVED] * 2 + [0])
 
+    def test_only_what_was_in_hand_is_suspect(self) -> None:
+        """A death counts against the first item alone, and that goes alone then."""
+        self.put(3)
+        self.assertFalse(self.lane.is_suspect)
+        self.take()
+        self.lane.leave(died=True)
+        self.assertEqual([entry.deaths for entry in self.lane.entries], [1, 0, 0])
+        self.assertEqual(numbers(self.take()), [1])
+        self.lane.acknowledge(1, 0)
+        self.assertFalse(self.lane.is_suspect)
+        self.assertEqual(numbers(self.take()), [2, 3])
+
+    def test_what_was_not_sent_is_not_suspect(self) -> None:
+        """What waits here has killed nobody."""
+        self.put(1)
+        self.lane.leave(died=True)
+        self.assertFalse(self.lane.is_suspect)
+
+    def test_giving_up(self) -> None:
+        """What is given up is forgotten and paid back, and the next one goes."""
+        self.put(2)
+        self.take()
+        self.lane.leave(died=True)
+        self.assertEqual(self.lane.give_up().number, 1)
+        self.assertEqual(self.budget.used_bytes, OVERHEAD_BYTES + 1)
+        (second,) = self.take()
+        self.assertEqual((second.stamp.number, second.stamp.floor), (2, 2))
+
     def test_a_draining_worker_gets_only_what_it_had(self) -> None:
         """What was not sent to it yet waits for the next worker."""
         self.put(2)

@@ -60,6 +60,19 @@ class TableTests(SynchronousTestCase):
         change = self.table.update(news(W, A, boot="b2", settled=True))
         self.assertEqual(change.gone, {B})
 
+    def test_who_died(self) -> None:
+        """A worker that goes while it is ready has died; one that drained has not."""
+        self.table.update(news(A, B, resting=(B,)))
+        change = self.table.update(news(W))
+        self.assertEqual((change.gone, change.died), ({A, B}, {A}))
+
+    def test_lost_with_a_broker_is_not_dead(self) -> None:
+        """Whoever does not come back after a broker's restart is gone, no more."""
+        self.table.update(news(A, W))
+        self.table.update(news(W, boot="b2", settled=False))
+        change = self.table.update(news(W, boot="b2"))
+        self.assertEqual((change.gone, change.died), ({A}, frozenset()))
+
     def test_two_restarts_in_a_row(self) -> None:
         """Whoever is missing stays so until a broker has settled."""
         self.table.update(news(A, W))

@@ -199,3 +199,27 @@ class ApplyTests(ConnectionCase):
         lane.events.on_replies([item(EventType.WS_SEND, b"1", conn_id=ID)])
         self.assertEqual(self.log, [])
         self.assertEqual(self.counts.drops, {"the connection is closing": 1})
+
+    def test_a_message_that_was_given_up(self) -> None:
+        """A client whose message nobody can handle is told by a close."""
+        self.opened()
+        self.lane.events.on_given_up(item(EventType.WS_MESSAGE, b"1", conn_id=ID))
+        self.assertEqual(self.log, [("close", 1011, "a message could not be handled")])
+        self.assertEqual(self.counts.drops, {"given up": 1})
+
+    def test_an_event_that_was_given_up(self) -> None:
+        """Its coming and going, which no client said, are only counted."""
+        self.opened()
+        for kind in (EventType.WS_CONNECT, EventType.WS_DISCONNECT):
+            self.lane.events.on_given_up(item(kind, conn_id=ID))
+        self.assertEqual(self.log, [])
+        self.assertTrue(self.connection.is_open)
+        self.assertEqual(self.counts.drops, {"given up": 2})
+
+    def test_given_up_while_paused(self) -> None:
+        """A close that comes of it lets the client's answer through."""
+        connection = self.opened()
+        self.lane.room = False
+        connection.received(b"1", binary=False)
+        self.lane.events.on_given_up(item(EventType.WS_MESSAGE, b"1", conn_id=ID))
+        self.assertEqual([entry[0] for entry in self.log[-2:]], ["resume", "close"])
