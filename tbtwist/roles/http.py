@@ -151,7 +151,6 @@ class HttpRole:
         self._site.close_idle()
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
-        self._bus.announce(ready=False)
         clock = self._process.reactor
         ends_at = clock.seconds() + self._config.drain_timeout_s
         if self._life is not None and self._life.abandoned:
