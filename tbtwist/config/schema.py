@@ -37,7 +37,7 @@ SECRET_NAMES: Final = frozenset(
         "api_keys",
     }
 )
-"""Fields whose values appear in no message, no listing and no `repr`."""
+"""Fields whose values appear in no message, no listing and no ``repr``."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -110,7 +110,7 @@ def _turn(loop: asyncio.AbstractEventLoop) -> Deferred[None]:
 def _at_once(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that waits for nothing, though it may give others a turn.
 
-    So `create_server` is with a socket that is bound. Its errors come to the
+    So ``create_server`` is with a socket that is bound. Its errors come to the
     caller, and there is no moment in which a port neither listens nor fails.
     """
     while True:

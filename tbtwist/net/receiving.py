@@ -87,7 +87,7 @@ class Receiving(TcpSocket):
     def _hold_back(self, data: bytes) -> None:
         """Keep what came although the protocol has paused us.
 
-        The loop starts to read after `connection_made`, whatever was asked for
+        The loop starts to read after ``connection_made``, whatever was asked for
         in it; only from now on it can be paused.
         """
         self._held = [*(self._held or ()), data]

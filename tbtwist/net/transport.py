@@ -1,6 +1,6 @@
 """A connection on the loop's own transport, as Twisted protocols know them.
 
-asyncio's callbacks (snake_case) come in, Twisted's `ITCPTransport` (camelCase)
+asyncio's callbacks (snake_case) come in, Twisted's ``ITCPTransport`` (camelCase)
 is what a protocol sees. Both are one object: there is one for every connection,
 and two calls to it for every request.
 """

@@ -63,7 +63,7 @@ class BodyTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make the folder."""
-        self.root = Path(self.mktemp())
+        self.root = Path(self.mktemp()).absolute()
         self.folder = UploadFolder(self.root)
         self.addCleanup(self.folder.close)
 

@@ -29,7 +29,7 @@ class FilesTestCase(CoreTestCase):
     def setUp(self) -> None:
         """Make the core with a place for uploads."""
         super().setUp()
-        self.data_dir = Path(self.mktemp())
+        self.data_dir = Path(self.mktemp()).absolute()
         self.core = self.core_with(
             msgspec.structs.replace(OPEN, data_dir=str(self.data_dir))
         )
