@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from tbtwist.api import failures
-from tbtwist.api.arguments import Arguments, read_arguments
+from tbtwist.api.arguments import read_arguments
 from tbtwist.api.context import Caller, Callers, request_data
 from tbtwist.api.request import Request
 from tbtwist.api.response import Response
@@ -16,7 +14,6 @@ from tbtwist.api.routes import CALL_METHODS, Routes
 from tbtwist.api.streams import Streams
 from tbtwist.apps.application import Application
 from tbtwist.apps.functions import Function
-from tbtwist.apps.request import RequestData
 from tbtwist.apps.runner import Runner
 from tbtwist.auth.access import AccessRules, decide
 from tbtwist.config.schema import HttpWorker
@@ -54,22 +51,17 @@ class Calls:
         self, function: Function, request: Request, caller: Caller
     ) -> Response:
         arguments = read_arguments(request, self.config.max_form_fields)
-        data, kwargs = _call_arguments(function, request, arguments, caller)
+        kwargs = arguments.as_kwargs()
+        session = None
+        if function.wants_request:
+            kwargs["request"] = data = request_data(request, arguments, caller.session)
+            session = data.session
         result = await self.runner.run(
-            lambda: self.app.call(function, kwargs), timeout_s=self.config.timeout
+            lambda: self.app.call(function, kwargs),
+            timeout_s=self.config.timeout,
         )
-        cookie = await self.callers.cookie_for(caller, data.session, request)
-        answering = Answering(request, self.streams, self.random)
-        response = to_response(result, answering)
-        return response.with_headers(("Set-Cookie", cookie)) if cookie else response
-
-
-def _call_arguments(
-    function: Function, request: Request, arguments: Arguments, caller: Caller
-) -> tuple[RequestData, dict[str, Any]]:
-    """Return the request as functions see it, and the arguments of this call."""
-    data = request_data(request, arguments, caller.session)
-    kwargs = arguments.as_kwargs()
-    if function.wants_request:
-        kwargs["request"] = data
-    return data, kwargs
+        response = to_response(result, Answering(request, self.streams, self.random))
+        if session is None or session.change is None:
+            return response
+        cookie = await self.callers.cookie_for(caller, session.change, request)
+        return response.with_headers(("Set-Cookie", cookie))

@@ -75,17 +75,13 @@ class Callers:
         return Caller(found.session, found.subject(self._now()))
 
     async def cookie_for(
-        self, caller: Caller, session: AppSession, request: Request
-    ) -> str | None:
+        self, caller: Caller, change: LoggedIn | LoggedOut, request: Request
+    ) -> str:
         """Return the Set-Cookie that a function's login or logout asks for."""
-        match session.change:
-            case None:
-                return None
-            case LoggedOut():
-                return await self.log_out(caller, request)
-            case LoggedIn() as login:
-                await self._end_cookie(request)
-                return self._fresh(login, request)
+        if isinstance(change, LoggedOut):
+            return await self.log_out(caller, request)
+        await self._end_cookie(request)
+        return self._fresh(change, request)
 
     async def log_out(self, caller: Caller, request: Request) -> str:
         """End the caller's session everywhere; return the Set-Cookie for the browser.
@@ -136,7 +132,7 @@ def request_data(
         method=request.method,
         path=request.path,
         content_type=request.headers.get("content-type", ""),
-        headers=Headers(request.headers),
+        headers=Headers.received(request.headers),
         query_params=arguments.query,
         form_data=arguments.form if request.content_type in FORMS else None,
         body=raw.decode("utf-8", "replace") or None,

@@ -192,6 +192,8 @@ class Dispatcher:
         return response.with_headers(("X-Request-ID", request_id), *origin)
 
     def _request_id(self, request: Request) -> str:
+        if request.id:
+            return request.id
         given = request.headers.get("x-request-id", "")
         return given if _REQUEST_ID.match(given) else self.random(8).hex()
 

@@ -235,5 +235,9 @@ def decide(
     """
     question = _Question(rules, subject, target, method)
     table = _LEGACY_RULES if rules.legacy else _RULES
-    opinions = (rule(question) for rule in table)
-    return next(opinion for opinion in opinions if opinion is not None)
+    for rule in table:
+        opinion = rule(question)
+        if opinion is not None:
+            return opinion
+    msg = "the last rule always has an opinion"
+    raise AssertionError(msg)
