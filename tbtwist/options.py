@@ -202,7 +202,7 @@ def _process(options: Options, reactor: Any) -> Process:
             notifier=options.notifier,
             lifeline=options.lifeline,
             on_failed_start=lambda: _remove_pidfile(options.twistd["pidfile"]),
-            on_ready=_settle_memory,
+            on_ready=settle_memory,
         ),
         settings=options.loaded.settings,
         warnings=options.loaded.warnings,
@@ -230,7 +230,7 @@ def _identity(options: Options) -> WorkerId:
     return WorkerId.new(slot, generation, secrets.token_bytes)
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Keep the collector from looking again and again at what stays anyway.
 
     All that is loaded when a role gets ready lives as long as the process; what a

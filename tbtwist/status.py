@@ -22,7 +22,10 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None."""
+    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None.
+
+    ``drops`` counts by reason what a ws worker could not bring to its end.
+    """
 
     id: str
     role: Role
@@ -37,6 +40,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
+    drops: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     last_exit: LastExit | None = None
     detail: str = ""
 

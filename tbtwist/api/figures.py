@@ -104,9 +104,7 @@ class Report:
 
     def as_text(self) -> bytes:
         """Return the figures in Prometheus' text format."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collected(tuple(self._families())))
-        return generate_latest(registry)
+        return as_text(self._families())
 
     def _families(self) -> Iterable[Metric]:
         yield self._answers()
@@ -141,6 +139,13 @@ class Report:
         yield "ready", "Whether the worker is ready", health.status == "ready"
         connected = health.bus_connected is not False
         yield "bus_connected", "Whether the bus is there, or not needed", connected
+
+
+def as_text(families: Iterable[Metric]) -> bytes:
+    """Return figures in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(tuple(families)))
+    return generate_latest(registry)
 
 
 @attrs.frozen(eq=False)

@@ -21,6 +21,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 Level = Annotated[int, Meta(ge=-1, le=2)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
 HttpsUrl = Annotated[str, Meta(pattern=r"^(https://[!-~]+)?\Z")]
+SlowClients = Literal["close", "drop_oldest", "conflate"]
 Environment = Literal["development", "production", "tauri"]
 
 KIB: Final = 1024
@@ -166,6 +167,14 @@ class WsWorker(Section, frozen=True):
     backlog: Positive = 2048
     drain_timeout_s: Seconds = 10.0
     compression: bool = False
+    slow_clients: SlowClients = "close"
+    channel_policies: Mapping[str, SlowClients] = {}
+    max_waiting_bytes: Positive = 2 * MIB
+    max_waiting_total_bytes: Positive = 256 * MIB
+    handshake_timeout_s: Seconds = 10.0
+    max_handshakes: Positive = 5000
+    connects_per_s: Seconds = 20.0
+    connects_burst: Positive = 200
     allowed_origins: tuple[str, ...] = ()
     wrap_replies: Literal["auto", "always", "never"] = "auto"
     instance_prefix: str = "ws"

@@ -23,7 +23,7 @@ from tbtwist.http.environ import (
     read_head,
     status_line,
 )
-from tbtwist.http.proxies import TrustedProxies
+from tbtwist.net.proxies import TrustedProxies
 
 StartResponse = Callable[..., Any]
 _CANCELLED: Final = (CancelledError, FutureCancelled, TaskCancelled)

@@ -28,6 +28,7 @@ REFUSE_AFTER_S: Final = 2.0
 """A slot that nobody serves for longer refuses connections instead of queueing them."""
 
 _FIGURE: Final = "X_"
+_DROPS: Final = "X_DROPS "
 _LONGEST_DETAIL: Final = 300
 
 
@@ -237,12 +238,19 @@ class Slot:
             cpu_percent=None if usage is None else usage.cpu_percent,
             requests_total=self._figure("http", "X_REQUESTS_TOTAL"),
             connections=self._figure("ws", "X_CONNECTIONS"),
+            drops=self._drops(),
             last_exit=self._last_exit,
             detail=self._describe(),
         )
 
     def _figure(self, role: str, name: str) -> int | UnsetType | None:
         return self._figures.get(name) if self.spec.role == role else UNSET
+
+    def _drops(self) -> dict[str, int] | UnsetType:
+        if self.spec.role != "ws":
+            return UNSET
+        found = ((name.partition(_DROPS), n) for name, n in self._figures.items())
+        return {reason: n for (_, mark, reason), n in found if mark}
 
     def _describe(self) -> str:
         if self.state == "failed":
