@@ -7,6 +7,7 @@ those that end connections get a second more, since they fire early.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import txaio.tx
@@ -90,6 +91,10 @@ class ChannelFactory(WebSocketServerFactory):
         """Call ``what`` after about ``delay`` seconds, on Autobahn's timer."""
         return self._batched_timer.call_later(delay, what)
 
+    def soon(self, what: Callable[[], None]) -> None:
+        """Call ``what`` in the reactor's next turn."""
+        self.reactor.callLater(0, what)
+
     def dropped(self, policy: Policy) -> None:
         """Count a message that a slow client did not get."""
         self.counts.drop(f"slow client, {policy.value}")
@@ -123,7 +128,10 @@ def _with_options(factory: ChannelFactory) -> type[WebSocketChannel]:
     return type(
         "WebSocketChannel",
         (WebSocketChannel,),
-        {name: _plain(getattr(factory, name)) for name in names},
+        {
+            "turns": factory,
+            **{name: _plain(getattr(factory, name)) for name in names},
+        },
     )
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections import deque
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.protocol import connectionDone
 from typing_extensions import override
+
+_MAX_REASON_BYTES: Final = 123
 
 
 class _Nobody:
@@ -69,6 +71,7 @@ class LeanProtocol(WebSocketServerProtocol):
     autoPingPendingSeq = 0
     autoPingPendingSent: Any = None
     _perMessageCompress: Any = None
+    _gathered: bytearray
 
     def __init__(self) -> None:
         """Do nothing: there is nothing of its own."""
@@ -94,10 +97,45 @@ class LeanProtocol(WebSocketServerProtocol):
         self.onOpen()
 
     @override
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """Gather the pieces in one place: a list of them has no bound."""
+        super().onMessageBegin(isBinary)
+        self._gathered = bytearray()
+
+    @override
+    def onMessageFrameData(self, payload: bytes) -> None:
+        if not self.failedByMe:
+            self._gathered += payload
+
+    @override
+    def onMessageFrameEnd(self) -> None:
+        """Need nothing: the data has been gathered."""
+
+    @override
+    def onMessageEnd(self) -> None:
+        gathered, self._gathered = self._gathered, bytearray()
+        if not self.failedByMe:
+            self.onMessage(bytes(gathered), self.message_is_binary)
+
+    @override
+    def _fail_connection(self, code: int = 1002, reason: str = "") -> None:
+        """Close for what the client did wrong, without a warning for each."""
+        if self.state == self.STATE_CLOSED:
+            return
+        self.failedByMe = True
+        if self.state == self.STATE_CLOSING:
+            self.dropConnection(abort=False)
+        else:
+            self.sendCloseFrame(code, reason.encode()[:_MAX_REASON_BYTES])
+
+    @override
     def dropConnection(self, abort: bool = False) -> None:
-        """Close the transport, without a warning for every client that misbehaves."""
+        """Close the transport, without a warning for every client that misbehaves.
+
+        Where both have said goodbye, it is closed in order too.
+        """
         self.unregisterProducer()
         if self.state != self.STATE_CLOSED:
             self.droppedByMe = True
             self.state = self.STATE_CLOSED
-            self._closeConnection(abort)
+            self._closeConnection(abort and not self.wasClean)

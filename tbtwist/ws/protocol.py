@@ -1,8 +1,6 @@
 """The only door to Autobahn: its server protocol around a `Listener`.
 
-Messages in one frame, which is nearly all of them, are read here; fragments,
-compression, pings and whatever is wrong are Autobahn's. So is the closing
-handshake. Its timers count in whole seconds and fire up to one second early.
+Its timers count in whole seconds and fire up to one second early.
 """
 
 from __future__ import annotations
@@ -21,12 +19,11 @@ from tbtwist.ws.connection import INTERNAL_ERROR, NO_STATUS, OVERLOADED, Message
 from tbtwist.ws.core import Core, Listener
 from tbtwist.ws.counts import Counts
 from tbtwist.ws.deflate import Deflation, readable
-from tbtwist.ws.frames import TEXT, read_whole
 from tbtwist.ws.handshake import Answer, Head, read_head, refusal
 from tbtwist.ws.handshakes import Handshakes
-from tbtwist.ws.lean import LeanProtocol
 from tbtwist.ws.opening import subprotocols
 from tbtwist.ws.outflow import Frame, Outflow
+from tbtwist.ws.reading import ReadingProtocol
 from tbtwist.ws.slowness import Backlog, Policy
 
 _log = Logger()
@@ -60,18 +57,14 @@ class Factory(Protocol):
         """Count a message that a slow client did not get."""
 
 
-class WebSocketChannel(LeanProtocol):
+class WebSocketChannel(ReadingProtocol):
     """One client: Autobahn's protocol, which serves a `Listener` as its socket."""
 
     factory: Factory
     autoPingTimeout: float  # noqa: N815 - set from the options
-    maxMessagePayloadSize: int  # noqa: N815 - set from the options
-    _READING = (LeanProtocol.STATE_OPEN, LeanProtocol.STATE_CLOSING)
     _head: Head
     _listener: Listener | None = None
     _opening: Deferred[Listener | None] | None = None
-    _holds = 0
-    _consuming = False
     _outflow: Outflow
 
     # --- called by Twisted and Autobahn ----------------------------------------
@@ -92,52 +85,6 @@ class WebSocketChannel(LeanProtocol):
         if self._opening is not None:
             self._opening.cancel()
         self._listener = None
-
-    @override
-    def dataReceived(self, data: bytes) -> None:
-        self.data = self.data + data if self.data else data
-        self.consumeData()
-
-    @override
-    def consumeData(self) -> None:
-        """Read what has come; called from within itself it changes nothing."""
-        if self._consuming:
-            return
-        self._consuming = True
-        try:
-            if self.state == self.STATE_CONNECTING:
-                self.processHandshake()
-            elif self.state == self.STATE_CLOSED:
-                self.data = b""
-            while self.processData():
-                pass
-        finally:
-            self._consuming = False
-
-    @override
-    def processData(self) -> bool:
-        """Read whole messages, then one piece of what else there is."""
-        if self._held or self.state not in self._READING:
-            return False
-        if self.state == self.STATE_OPEN and self.current_frame is None:
-            if not self.inside_message and self._listener is not None:
-                self._read_whole_messages(self._listener)
-            if not self.data or self._holds:
-                return False
-        return bool(super().processData())
-
-    def _read_whole_messages(self, listener: Listener) -> None:
-        data, at = self.data, 0
-        while self.state == self.STATE_OPEN and not self._held:
-            whole = read_whole(data, at, self.maxMessagePayloadSize)
-            if whole is None:
-                break
-            at = whole.end
-            if self.autoPingTimeoutCall is not None:
-                self._cancelAutoPingTimeoutCall()
-            listener.received(whole.payload, binary=whole.first != TEXT)
-        if at:
-            self.data = data[at:]
 
     @override
     def processHandshake(self) -> None:
@@ -207,7 +154,7 @@ class WebSocketChannel(LeanProtocol):
 
     @override
     def onAutoPingTimeout(self) -> None:
-        if not self._held:
+        if not self.held:
             super().onAutoPingTimeout()
             return
         self.autoPingTimeoutCall = self.factory.call_later(
@@ -243,26 +190,7 @@ class WebSocketChannel(LeanProtocol):
         self.wasNotCleanReason = "it was dropped"
         self.dropConnection(abort=True)
 
-    def pause(self) -> None:
-        """Read nothing more, and hold back what has been read.
-
-        Every pause needs a `resume` of its own.
-        """
-        self._holds += 1
-        self.transport.pauseProducing()
-
-    def resume(self) -> None:
-        """Read again, first what was held back."""
-        self._holds -= 1
-        if not self._held:
-            self.transport.resumeProducing()
-            self.consumeData()
-
     # --- ours ----------------------------------------------------------------------
-
-    @property
-    def _held(self) -> bool:
-        return self._holds > 0
 
     def _write(self, frame: Frame) -> None:
         if not self._outflow.write(frame) and self._listener is not None:

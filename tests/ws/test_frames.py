@@ -7,10 +7,19 @@ import struct
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.ws.frames import BINARY, TEXT, read_whole, server_frame, unmask
+from tbtwist.ws.frames import (
+    BINARY,
+    INSIDE,
+    OUTSIDE,
+    OUTSIDE_DEFLATED,
+    TEXT,
+    is_utf8,
+    read_whole,
+    server_frame,
+    unmask,
+)
 
 MASK = b"\x01\x80\xff\x37"
-LIMIT = 100_000
 
 
 def client_frame(payload: bytes, first: int = BINARY, mask: bytes = MASK) -> bytes:
@@ -39,7 +48,7 @@ class ReadTests(SynchronousTestCase):
     ) -> None:
         """A binary message is read as it was, wherever it stands."""
         sent = client_frame(payload, mask=mask)
-        whole = read_whole(before + sent + after, len(before), LIMIT)
+        whole = read_whole(before + sent + after, len(before), OUTSIDE)
         assert whole is not None
         self.assertEqual(
             (whole.first, whole.payload, whole.end),
@@ -49,7 +58,7 @@ class ReadTests(SynchronousTestCase):
     @given(text=st.text(max_size=300))
     def test_text(self, text: str) -> None:
         """Every text is one."""
-        whole = read_whole(client_frame(text.encode(), TEXT), 0, LIMIT)
+        whole = read_whole(client_frame(text.encode(), TEXT), 0, OUTSIDE)
         assert whole is not None
         self.assertEqual((whole.first, whole.payload.decode()), (TEXT, text))
 
@@ -58,32 +67,46 @@ class ReadTests(SynchronousTestCase):
         for size in (0, 5, 125, 126, 300):
             sent = client_frame(b"x" * size)
             for length in range(len(sent)):
-                self.assertIsNone(read_whole(sent[:length], 0, LIMIT), (size, length))
+                self.assertIsNone(read_whole(sent[:length], 0, OUTSIDE), (size, length))
 
     def test_left_to_autobahn(self) -> None:
-        """Whatever is not plainly a good message is not read here."""
+        """Whatever is not plainly a good frame is not read here."""
         good = client_frame(b"hello", TEXT)
         left = {
             "not masked": bytes((TEXT, 5)) + b"hello",
-            "a fragment": b"\x01" + good[1:],
-            "a continuation": b"\x80" + good[1:],
+            "a continuation of nothing": b"\x80" + good[1:],
             "compressed": b"\xc1" + good[1:],
             "reserved bits": b"\x91" + good[1:],
-            "a ping": b"\x89" + good[1:],
-            "a close": b"\x88" + good[1:],
-            "bad UTF-8": client_frame(b"\xff", TEXT),
-            "a surrogate": client_frame(b"\xed\xa0\x80", TEXT),
-            "half a letter": client_frame("ä".encode()[:1], TEXT),
+            "reserved opcode": b"\x83" + good[1:],
+            "a ping in pieces": b"\x09" + good[1:],
+            "a long ping": client_frame(b"x" * 126, 0x89),
+            "half a close code": client_frame(b"x", 0x88),
             "long": client_frame(b"x" * 70_000),
             "too long a length": struct.pack("!BBH", BINARY, 0xFE, 5) + MASK + b"12345",
         }
         for name, sent in left.items():
-            self.assertIsNone(read_whole(sent, 0, LIMIT), name)
+            self.assertIsNone(read_whole(sent, 0, OUTSIDE), name)
 
-    def test_limit(self) -> None:
-        """A message beyond the limit is not read."""
-        self.assertIsNotNone(read_whole(client_frame(b"x" * 10), 0, 10))
-        self.assertIsNone(read_whole(client_frame(b"x" * 11), 0, 10))
+    def test_inside_a_message(self) -> None:
+        """There the next piece, or a control frame, is what may come."""
+        payload = b"hello"
+        for first in (0x00, 0x80, 0x88, 0x89, 0x8A):
+            found = read_whole(client_frame(payload, first), 0, INSIDE)
+            self.assertEqual(found and found.first, first)
+        for first in (TEXT, BINARY, 0x01, 0x40):
+            self.assertIsNone(read_whole(client_frame(payload, first), 0, INSIDE))
+
+    def test_compressed(self) -> None:
+        """Compressed messages are read where that was agreed on."""
+        sent = client_frame(b"hello", 0xC1)
+        self.assertIsNotNone(read_whole(sent, 0, OUTSIDE_DEFLATED))
+
+    def test_utf8(self) -> None:
+        """A text is UTF-8 without surrogates, and all there."""
+        for text in (b"", b"a", "ä€😀".encode()):
+            self.assertTrue(is_utf8(text), text)
+        for text in (b"\xff", b"\xed\xa0\x80", "ä".encode()[:1], b"\xc0\xaf"):
+            self.assertFalse(is_utf8(text), text)
 
 
 class WriteTests(SynchronousTestCase):

@@ -125,7 +125,11 @@ class OpenTests(WireCase):
         client = self.connect()
         client.send(request(f"/ws/a?token={token}", f"Cookie: tb_session={token}"))
         client.send(frame(TEXT, b"\xff"))
+        self.bus.refuses_lanes = True
+        unlucky = self.connect()
+        unlucky.send(request(f"/ws/a?token={token}", f"Cookie: tb_session={token}"))
         self.clock.pump([1.0] * 5)
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
         self.assertTrue(events)
         self.assertFalse([event for event in events if token in event])
 
