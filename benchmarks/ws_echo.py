@@ -2,7 +2,7 @@
 
 The ws worker's own protocol class, options and endpoint with an echo behind them
 instead of the bus, and no ``connected`` message: for conformance suites, and to
-measure the protocol alone. Serves descriptor 3 instead of a port when it is given
+measure the protocol alone. What begins with ``!`` goes to all. Serves descriptor 3 instead of a port when it is given
 one in ``LISTEN_FDS``. Any path below ``/ws/``, and ``/``, is an echo.
 """
 
@@ -30,14 +30,21 @@ _LARGEST: Final = 32 * MIB
 class Echo:
     """A connection that sends everything back."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_everyone", "_socket")
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, everyone: set[Socket]) -> None:
         self._socket = socket
+        self._everyone = everyone
+        everyone.add(socket)
 
     def received(self, data: bytes, *, binary: bool) -> None:
-        """Send it back."""
-        self._socket.send(Message(data, binary))
+        """Send it back, or to all."""
+        if data[:1] != b"!":
+            self._socket.send(Message(data, binary))
+            return
+        message = Message(data, binary, channel="")
+        for socket in self._everyone:
+            socket.send(message)
 
     def close(self, code: int, reason: str) -> None:
         """Close."""
@@ -47,11 +54,15 @@ class Echo:
         """Need nothing."""
 
     def closed(self, code: int, reason: str) -> None:
-        """Need nothing."""
+        """Forget it."""
+        self._everyone.discard(self._socket)
 
 
 class EchoCore:
     """Opens every good handshake."""
+
+    def __init__(self) -> None:
+        self._everyone: set[Socket] = set()
 
     def answer(self, head: Head, peer: str) -> Answer | None:  # noqa: ARG002
         """Refuse what is no handshake."""
@@ -59,7 +70,7 @@ class EchoCore:
 
     async def accept(self, socket: Socket, head: Head) -> Echo:  # noqa: ARG002
         """Take everybody."""
-        return Echo(socket)
+        return Echo(socket, self._everyone)
 
 
 def main() -> None:
