@@ -54,7 +54,7 @@ class State(Enum):
     GONE = auto()
 
 
-_READING: Final = frozenset({State.IDLE, State.HEAD, State.BODY})
+_READING: Final = (State.IDLE, State.HEAD, State.BODY)
 
 
 class Channel(Protocol):
