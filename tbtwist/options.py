@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twisted.logger import ILogObserver
 
     from tbtwist.config.loading import Loaded
+    from tbtwist.config.schema import Settings
     from tbtwist.identity import WorkerId
     from tbtwist.net.locking import ProcessLock
     from tbtwist.net.supervised import Notifier
@@ -166,6 +167,12 @@ def chosen_observer() -> ILogObserver | None:
     return Options.chosen_observer
 
 
+def _settings(path: str | None) -> Settings:
+    from tbtwist.config.loading import load
+
+    return load(path, os.environ, cwd=Path.cwd(), home=Path.home()).settings
+
+
 def _load(path: str | None) -> Loaded:
     from tbtwist.config.loading import load
     from tbtwist.errors import TbtwistError
@@ -219,6 +226,8 @@ def _process(options: Options, reactor: Any) -> Process:
         console=sys.stdout if options["console"] else None,
         verbose=bool(options["verbose"]),
         log_format=options["log-format"],
+        reload=lambda: _settings(options["config"]),
+        probing=os.environ.pop("TB_PROBING", "") == "1",
     )
 
 

@@ -7,6 +7,7 @@ import errno
 import click
 from typing_extensions import override
 
+from tbtwist.cli.changing import scale, update, worker_start, worker_stop
 from tbtwist.cli.configuration import config
 from tbtwist.cli.failures import explain
 from tbtwist.cli.information import status, version
@@ -43,7 +44,10 @@ def tbtwist() -> None:
     """One server for Python applications: HTTP API, WebSockets, an event bus."""
 
 
-_VERBS = (start, stop, restart, status, config, session, version)
+_VERBS = (
+    *(start, stop, restart, status, update, scale, worker_start, worker_stop),
+    *(config, session, version),
+)
 
 for verb in _VERBS:
     tbtwist.add_command(verb)
