@@ -175,5 +175,5 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 
 def _unexpected(reply: Reply) -> ControlFailed:
     if isinstance(reply, Failed):
-        return ControlFailed(reason=reply.reason)
+        return ControlFailed(reason=reply.reason.rstrip("."))
     return ControlFailed(reason=f"it answered with {type(reply).__name__}")

@@ -166,5 +166,5 @@ def _order(slot: Slot) -> tuple[int, int]:
 
 def _not_ready(slot: Slot) -> TbtwistError:
     last = slot.tenant.last_exit
-    reason = last.reason if last is not None else slot.state
+    reason = last.reason.rstrip(".") if last is not None else slot.state
     return WorkerNotReady(worker=slot.spec.id, reason=reason)

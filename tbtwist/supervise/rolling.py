@@ -55,5 +55,5 @@ async def _replace(fleet: Fleet, slot: Slot, say: Say) -> None:
 
 def _failed(slot: Slot, successor: Tenant) -> WorkerNotReady:
     last = successor.last_exit
-    reason = last.reason if last is not None else "it ended"
+    reason = last.reason.rstrip(".") if last is not None else "it ended"
     return WorkerNotReady(worker=slot.spec.id, reason=reason)
