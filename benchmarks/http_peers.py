@@ -59,7 +59,7 @@ PEERS: Final[Mapping[str, Peer]] = {
         "granian",
         (
             *("granian", "--interface=wsgi", "--http=1", "--no-ws", "--workers=1"),
-            *("--blocking-threads=4", "--access-log", "--factory", _FROM_ENVIRON),
+            *("--blocking-threads=8", "--access-log", "--factory", _FROM_ENVIRON),
             "--port",
         ),
         ports=1,
@@ -75,7 +75,7 @@ PEERS: Final[Mapping[str, Peer]] = {
         "gunicorn",
         (
             *("gunicorn", "--bind=fd://3", "--workers=1", "--worker-class=gthread"),
-            *("--threads=4", "--keep-alive=60", "--no-control-socket"),
+            *("--threads=8", "--keep-alive=60", "--no-control-socket"),
             *("--access-logfile=-", f"{_FROM_ENVIRON}()"),
         ),
     ),

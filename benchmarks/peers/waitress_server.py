@@ -1,4 +1,4 @@
-"""Waitress with its defaults, our WSGI callable, and the inherited listener."""
+"""Waitress with eight threads, our WSGI callable, and the inherited listener."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tbtwist.http.wsgi import from_environ
 
 def main() -> None:
     """Serve until the end."""
-    waitress.serve(from_environ(), sockets=[socket.socket(fileno=LISTENER)])
+    listener = socket.socket(fileno=LISTENER)
+    waitress.serve(from_environ(), sockets=[listener], threads=8)
 
 
 if __name__ == "__main__":
