@@ -12,6 +12,7 @@ from tbtwist.cli.configuration import config
 from tbtwist.cli.failures import explain
 from tbtwist.cli.information import status, version
 from tbtwist.cli.lifecycle import restart, start, stop
+from tbtwist.cli.logs import logs
 from tbtwist.cli.options import common_options, is_verbose
 from tbtwist.cli.session import session
 
@@ -46,7 +47,7 @@ def tbtwist() -> None:
 
 _VERBS = (
     *(start, stop, restart, status, update, scale, worker_start, worker_stop),
-    *(config, session, version),
+    *(logs, config, session, version),
 )
 
 for verb in _VERBS:
