@@ -32,7 +32,7 @@ from tbtwist.api.insiders import Insiders
 from tbtwist.api.openapi import Description
 from tbtwist.api.request import NO_BODY, Request
 from tbtwist.api.response import Response
-from tbtwist.api.routes import GET, POST, Route, Routes
+from tbtwist.api.routes import CALL_METHODS, GET, POST, Route, Routes
 from tbtwist.api.streams import Stream, Streams
 from tbtwist.api.workerpaths import WorkerPaths
 from tbtwist.apps.application import Application
@@ -199,7 +199,7 @@ class Dispatcher:
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            return self._cors.preflight(request)
+            return self._cors.preflight(request, self._methods(request.path))
         route = self._routes.fixed.get(request.path)
         if route is not None:
             return await self._own(route, request)
@@ -208,6 +208,12 @@ class Dispatcher:
         if not self.owns(request.path):
             return failures.failure(404, "Not Found")
         return await self._calls.answer(request)
+
+    def _methods(self, path: str) -> tuple[str, ...]:
+        route = self._routes.fixed.get(path)
+        if route is not None:
+            return route.methods
+        return self._calls.methods(path) if self.owns(path) else CALL_METHODS
 
     async def _own(self, route: Route, request: Request) -> Response:
         if request.method not in route.methods:
