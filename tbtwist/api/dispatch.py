@@ -29,6 +29,7 @@ from tbtwist.api.figures import Figures, Report
 from tbtwist.api.geo import locator
 from tbtwist.api.health import Health
 from tbtwist.api.insiders import Insiders
+from tbtwist.api.logins import Logins
 from tbtwist.api.openapi import Description
 from tbtwist.api.request import NO_BODY, Request
 from tbtwist.api.response import Response
@@ -118,7 +119,9 @@ class Dispatcher:
             now=self.now,
         )
         logs = ClientLogs(self.now)
+        logins = Logins(self.app, self.runner, callers, settings, self._cors)
         return {
+            **logins.routes(),
             "/validateSession": Route(POST, accounts.validate, is_session=True),
             "/IsValidSession": Route(GET, accounts.is_valid, is_session=True),
             "/web/logoutS": Route(POST, accounts.logout, is_session=True),

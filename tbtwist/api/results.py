@@ -51,7 +51,7 @@ def to_response(result: Result, answering: Answering) -> Response:
     """Return what the client gets for ``result``."""
     result = _innermost(result)
     if result.is_error():
-        return _failed(result)
+        return failed(result)
     special = _SPECIAL.get(result.result.data_type)
     if special is not None:
         return special(result, answering)
@@ -67,8 +67,11 @@ def _innermost(result: Result) -> Result:
     return result
 
 
-def _failed(result: Result) -> Response:
-    """Codes between 400 and 599 are the status; all others are our 500."""
+def failed(result: Result) -> Response:
+    """Return what clients get for a failed result.
+
+    Codes between 400 and 599 are the status; all others are our 500.
+    """
     code = result.info.exec_code
     text = result.info.help_text
     return failure(code if 400 <= code <= 599 else 500, text)

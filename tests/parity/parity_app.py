@@ -270,6 +270,29 @@ def open_to_all() -> Any:
     return "open"
 
 
+@tb(mod_name="CloudM.Auth", name="get_discord_auth_url", api=True)
+def get_discord_auth_url(app: Any = None, redirect_after: str | None = None) -> Any:
+    """Say where a login begins."""
+    url = f"https://discord.example/?after={redirect_after}"
+    return Result.ok({"auth_url": url, "state": "s"})
+
+
+@tb(mod_name="CloudM.Auth", name="login_discord", api=True)
+async def login_discord(
+    app: Any = None, code: str | None = None, state: str | None = None
+) -> Any:
+    """End a login well."""
+    tokens = {"access_token": "a", "refresh_token": "r"}
+    user = {"user_id": "usr_1", "username": "Ada", "email": "", "level": 1}
+    return Result.ok({"authenticated": True, "redirect_after": "", **user, **tokens})
+
+
+@tb(mod_name="CloudM.Auth", name="verify_magic_link", api=True)
+async def verify_magic_link(app: Any = None, token: str | None = None) -> Any:
+    """End a login badly."""
+    return Result.default_user_error("Invalid or expired link")
+
+
 barriers: dict[int, threading.Barrier] = {}
 steps: list[str] = []
 
