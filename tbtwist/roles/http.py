@@ -27,7 +27,7 @@ from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import HttpIdentification
-from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background, wait_until
@@ -116,6 +116,8 @@ class HttpRole:
             now=process.now,
             health=self._health,
             random=process.random,
+            bus_figures=self._bus.figures,
+            ws_messages=lambda: self._host.messages,
         )
 
     async def start(self, life: Life) -> None:
@@ -194,9 +196,10 @@ class HttpRole:
         await self._pool.stopService()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many requests were served; a good moment to look at the bus."""
+        """Return what was served; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
-        return {"REQUESTS_TOTAL": self._health.requests_total}
+        served = {"REQUESTS_TOTAL": self._health.requests_total}
+        return {**served, **bus_summary(self._bus)}
 
 
 def on_zeromq(process: Process) -> HttpRole:

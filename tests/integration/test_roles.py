@@ -86,8 +86,22 @@ class RoleTests(TestCase):
         heard = await self.in_thread(drive)
         self.assertEqual(["connected", "hello", "echo"], [m["type"] for m in heard])
         self.assertEqual([], sorted(self.root.glob("twistd*")), "stray files")
+        await self.counts(self.port(http))
         for child in (ws, http, broker):
             await self.ends(child)
+
+    async def counts(self, port: int) -> None:
+        """Check that an http worker tells what its bus has done, in both formats."""
+        url, wanted = f"http://127.0.0.1:{port}/metrics", {"Accept": "application/json"}
+        _, _, body = await self.in_thread(lambda: get(url, **wanted))
+        figures = json.loads(body)
+        self.assertEqual(1, figures["ws_messages_handled"], body)
+        self.assertIn(figures["zmq"]["done"]["handled"], (2, 3), body)
+        self.assertEqual(0, figures["zmq"]["now"]["lane_items"], body)
+        self.assertGreaterEqual(figures["zmq"]["events_received"], 2)
+        self.assertEqual({}, figures["zmq"]["incidents"], body)
+        _, _, text = await self.in_thread(get, url)
+        self.assertIn('tbtwist_bus_messages_total{what="handled"} ', text)
 
     async def ready(self, port: int) -> None:
         """Wait until a worker says that it is ready."""
