@@ -15,11 +15,11 @@ from twisted.logger import Logger
 
 from tbtwist.api import downloads
 from tbtwist.api.downloads import Download
-from tbtwist.api.encoding import to_json
 from tbtwist.api.failures import failure, internal_error
 from tbtwist.api.request import Request
 from tbtwist.api.response import Response, application_headers, header_value
 from tbtwist.api.streams import Streams, is_event_stream
+from tbtwist.apps.encoding import to_json
 from tbtwist.apps.envelope import attachment
 from tbtwist.apps.result import EVENT_STREAM, Result
 from tbtwist.identity import RandomBytes

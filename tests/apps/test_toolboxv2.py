@@ -365,7 +365,7 @@ class SocketTests(ToolboxCase):
 
         self.assertEqual(run(speak()), [True] * 8)
         bodies = [item.body for item in port.sent]
-        self.assertEqual(bodies[:2], [b'{"a": 1}', b'"text"'])
+        self.assertEqual(bodies[:2], [b'{"a":1}', b'"text"'])
         self.assertEqual(len(port.sent), 6)
         excluded = [item.event.payload["exclude"] for _, item in port.published]
         self.assertEqual(excluded, [[CONN], [CONN]])
