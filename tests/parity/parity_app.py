@@ -304,6 +304,20 @@ def meet(parties: int) -> Any:
     return threading.current_thread().name
 
 
+@tb(mod_name="Open", name="thread", api=True)
+def thread(prefix: str = "") -> Any:
+    """Say in which thread this runs."""
+    return prefix + threading.current_thread().name
+
+
+@tb(mod_name="Open", name="indirectly", api=True)
+async def indirectly(app: Any) -> Any:
+    """Call a function without async by its name, in both forms."""
+    bare = await app.a_run_any("Open.thread", prefix="bare ")
+    full = await app.a_run_any(("Open", "thread"), get_results=True, prefix="full ")
+    return [bare, full.get(), str(full.origin)]
+
+
 @tb(mod_name="Open", name="failing_events", api=True)
 def failing_events() -> Any:
     """Answer with events, step by step without async, until one fails."""

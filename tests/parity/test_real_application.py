@@ -56,6 +56,10 @@ class RealApplicationTests(SynchronousTestCase):
             thread.join()
         self.assertEqual(len(names), 3)
         self.assertTrue(all(name.startswith("app-") for name in names), names)
+        bare, full, origin = data_of(self.get("/api/Open/indirectly"))
+        self.assertRegex(bare, r"\Abare app-")
+        self.assertRegex(full, r"\Afull app-")
+        self.assertIn("thread", origin)
 
     def check_requests(self) -> None:
         """Functions get ToolBoxV2's own class of requests."""
