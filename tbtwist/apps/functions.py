@@ -25,8 +25,9 @@ class ExportOptions(TypedDict, total=False):
 
     ``api`` (True unless it is a start, exit or test function), ``level`` (None:
     the configured default), ``api_methods``, ``request_as_kwarg``, ``row`` (answer
-    with the data alone), ``runtime`` ("twisted": run as a Deferred coroutine) and
-    ``websocket_handler`` have a meaning.
+    with the data alone), ``runtime`` ("twisted": run as a Deferred coroutine),
+    ``initial`` (run before the worker is ready), ``exit_f`` (run on an orderly stop)
+    and ``websocket_handler`` have a meaning.
     """
 
     api: bool
@@ -74,6 +75,7 @@ class Function:
     """A function that can be called by its name.
 
     ``level`` None: the configured one. ``api_methods`` None: every method.
+    ``initial`` and ``exit_f`` say that it runs at the start, or at the end.
     """
 
     module: str
@@ -85,6 +87,8 @@ class Function:
     request_as_kwarg: bool = False
     row: bool = False
     runtime: Runtime = None
+    initial: bool = False
+    exit_f: bool = False
     signature: Signature
     target: Target
 
@@ -112,6 +116,8 @@ class Function:
             request_as_kwarg=given.get("request_as_kwarg", False),
             row=given.get("row", False),
             runtime=_runtime(given.get("runtime")),
+            initial=bool(given.get("initial")),
+            exit_f=bool(given.get("exit_f")),
             signature=signature,
             target=Target(
                 module,

@@ -17,6 +17,7 @@ from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
 from tbtwist.api.verifying import NoKeys, TokenVerifier
 from tbtwist.apps.application import Application
+from tbtwist.apps.hooks import has_initial, run_initial
 from tbtwist.apps.loading import load_application, load_callables, load_modules
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.runner import LoopRunner
@@ -57,6 +58,7 @@ def standalone(
     Raises:
         ModuleFailed: the application cannot be made, or a module or mount imported.
         SecretUnusable: there is no usable session secret.
+        StartFailed: a function of the application that runs at the start failed.
     """
     config = settings.http_worker
     cwd = cwd or Path.cwd()
@@ -80,6 +82,9 @@ def standalone(
         health=Health(worker_id="wsgi", pid=os.getpid(), ready=True),
     )
     way = loop_bridge(config.timeout + _SLACK_S) if bridge is None else bridge
+    if has_initial(app):
+        timeout_s = settings.manager.start_timeout_s
+        way.wait(run_initial(app, LoopRunner(), timeout_s=timeout_s, cwd=cwd))
     found = load_callables(settings.toolbox.wsgi_mounts, cwd=cwd)
     return WsgiApplication(dispatcher, way, Mounts.of(found, dispatcher.owns))
 

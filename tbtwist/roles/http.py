@@ -14,6 +14,7 @@ from twisted.python.threadpool import ThreadPool
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
 from tbtwist.apps.application import Application
+from tbtwist.apps.hooks import run_exit, run_initial
 from tbtwist.apps.loading import load_application, load_callables
 from tbtwist.apps.pool import PoolService, SyncPool
 from tbtwist.apps.runner import ReactorRunner
@@ -50,6 +51,7 @@ class HttpRole:
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
         self._life: Life | None = None
+        self._begun = False
         self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
         self._health.bus_connected = False
         self._app: Application
@@ -134,10 +136,19 @@ class HttpRole:
         self._sessions.start()
         self._identification.serve(self._bus)
         self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
+        await self._begin()
         await join(process, self._bus, self._background, life, self._joined)
         self._port = serve(
             process.reactor, self._listener, self._site, backlog=self._config.backlog
         )
+
+    async def _begin(self) -> None:
+        """Run what the application wants to run before it is used."""
+        timeout_s = self._process.settings.manager.start_timeout_s
+        await run_initial(
+            self._app, self._runner, timeout_s=timeout_s, cwd=self._process.cwd
+        )
+        self._begun = True
 
     def _joined(self) -> None:
         self._health.bus_connected = True
@@ -172,6 +183,8 @@ class HttpRole:
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
         self._background.cancel_all()
+        if self._begun:
+            await run_exit(self._app, self._runner)
         self._host.close()
         self._identification.close()
         await self._core.close()

@@ -308,6 +308,25 @@ class FunctionTests(ToolboxCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
+class HookTests(ToolboxCase):
+    """What runs at the start and at the end."""
+
+    def test_flags(self) -> None:
+        """Their decorator's flags are ours; what they have started themselves is."""
+        self.real.tb("Shop", "begin", initial=True)(lambda: None)
+        self.real.tb("Shop", "end", exit_f=True)(lambda: None)
+        begin, end = (self.app.find("Shop", name) for name in ("begin", "end"))
+        assert begin is not None
+        assert end is not None
+        self.assertEqual((begin.initial, begin.exit_f), (True, False))
+        self.assertEqual((end.initial, end.exit_f), (False, True))
+        self.real.tb("Mail", "begin", initial=True)(lambda: None)
+        self.real.functions["Mail"]["app_instance"] = object()
+        begun = self.app.find("Mail", "begin")
+        assert begun is not None
+        self.assertFalse(begun.initial)
+
+
 class RunningTests(ToolboxCase):
     """What application code calls by itself."""
 

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tbtwist.apps.registry import App
 from tbtwist.apps.request import RequestData
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.config.schema import HttpWorker, Settings, Toolbox
-from tbtwist.errors import ModuleFailed
+from tbtwist.errors import ModuleFailed, StartFailed
 from tbtwist.http.bridges import LoopBridge, reactor_bridge
 from tbtwist.http.pages import FAILED
 from tbtwist.http.site import make_site
@@ -269,6 +270,27 @@ class StandaloneTests(ServersTestCase):
         )
         self.assertEqual(ready.status, 200)
         self.assertIn(b'{"item":"tea","count":2}', bought.body)
+
+    async def test_start(self) -> None:
+        """What runs at the start has run before anything is served."""
+        app = App()
+
+        @app.tb("begin", "Shop", initial=True)
+        async def begin() -> None:
+            app.tb("begun", "Shop")(lambda: "yes")
+
+        bridge = self.loop()
+        make = partial(standalone, self.settings(), app=app, bridge=bridge)
+        await deferToThreadPool(reactor, self.clients, make)
+        self.assertIsNotNone(app.find("Shop", "begun"))
+
+        @app.tb("begin", "Shop", initial=True)
+        async def fails() -> None:
+            raise ValueError
+
+        with self.assertRaises(StartFailed) as caught:
+            await deferToThreadPool(reactor, self.clients, make)
+        self.assertIn("Shop/begin", str(caught.exception))
 
     def test_broken_module(self) -> None:
         """A module that is not there is named before anything is served."""

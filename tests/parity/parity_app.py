@@ -16,6 +16,7 @@ from toolboxv2 import Result, get_app
 F = TypeVar("F", bound=Callable[..., Any])
 tb: Callable[..., Callable[[F], F]] = get_app("parity").tb
 folder = Path(tempfile.gettempdir())
+home = Path.cwd()
 
 
 @tb(mod_name="Open", name="greet", api=True)
@@ -308,6 +309,33 @@ def meet(parties: int) -> Any:
 def thread(prefix: str = "") -> Any:
     """Say in which thread this runs."""
     return prefix + threading.current_thread().name
+
+
+begun: list[str] = []
+
+
+@tb(mod_name="Open", name="begin", initial=True)
+def begin(app: Any) -> Any:
+    """Run at the start."""
+    begun.append(f"{type(app).__name__} {threading.current_thread().name}")
+
+
+@tb(mod_name="Open", name="end", exit_f=True)
+async def end() -> Any:
+    """Run at the end."""
+    (home / "parity-ended").touch()
+
+
+@tb(mod_name="Open", name="home", api=True)
+def where() -> Any:
+    """Say where this worker's files go."""
+    return str(home)
+
+
+@tb(mod_name="Open", name="begun", api=True)
+def what_has_begun() -> Any:
+    """Say what has run at the start."""
+    return begun
 
 
 @tb(mod_name="Open", name="indirectly", api=True)
