@@ -10,7 +10,7 @@ import attrs
 
 from tbtwist.apps.signature import Signature
 from tbtwist.auth.access import Target
-from tbtwist.errors import DefinedTwice
+from tbtwist.errors import DefinedTwice, MissingArgument
 
 Runtime = Literal["twisted"] | None
 
@@ -202,6 +202,27 @@ class SocketHandlers:
             target=target,
             **{e: _handler(table.get(e), f"{label}.{e}") for e in _EVENTS},
         )
+
+
+def made_by(maker: Function, app: object) -> Mapping[str, Any]:
+    """Return the handlers that the function under ``websocket_handler=`` makes.
+
+    Raises:
+        TypeError: it wants more than the application, or returns no handlers.
+    """
+    label = f"{maker.module}/{maker.name}"
+    try:
+        table = maker.signature.bind(app, {"app": app})()
+    except MissingArgument as error:
+        msg = (
+            f"{label} makes WebSocket handlers, so its only parameter may be the "
+            f"application, called app; it has {error.field!r}"
+        )
+        raise TypeError(msg) from error
+    if not isinstance(table, Mapping):
+        msg = f"{label} returned no handlers but {table!r}"
+        raise TypeError(msg)
+    return table
 
 
 def _handler(func: Callable[..., Any] | None, label: str) -> Signature | None:
