@@ -341,6 +341,8 @@ class StoppingTests(TestCase):
         code, output = await system.command("stop")
         self.assertEqual(0, code, output)
         self.assertEqual(0, await system.manager.ended)
+        left = [path for path in system.data_dir.rglob("*") if path.is_socket()]
+        self.assertEqual([], left, "sockets that nobody listens on")
         code, output = await system.command("stop")
         self.assertEqual(3, code, output)
 
