@@ -7,7 +7,7 @@ which one runs. All methods are called on the reactor's thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -86,6 +86,19 @@ class Subscription(Protocol):
         """End it; calling this twice is fine."""
 
 
+@attrs.frozen
+class BusFigures:
+    """What a bus has done so far, and what it has at hand.
+
+    ``done`` counts messages by what became of them, ``incidents`` whatever was
+    dropped, refused or repeated by its reason; ``now`` are amounts of this moment.
+    """
+
+    done: Mapping[str, int] = attrs.Factory(dict)
+    incidents: Mapping[str, int] = attrs.Factory(dict)
+    now: Mapping[str, int] = attrs.Factory(dict)
+
+
 class EventBus(Protocol):
     """The four verbs, each with its promise (publish, forward, send, call).
 
@@ -103,6 +116,9 @@ class EventBus(Protocol):
 
     def colleagues(self, role: str) -> int:
         """How many workers of ``role`` the broker has announced."""
+
+    def figures(self) -> BusFigures:
+        """Return what has been done, what went wrong, and what is at hand."""
 
     def connect(self) -> Deferred[None]:
         """Join the bus; fires when `connected` is true for the first time."""

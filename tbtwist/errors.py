@@ -160,6 +160,15 @@ class ModuleFailed(TbtwistError):
 
 
 @attrs.define(eq=False)
+class StartFailed(TbtwistError):
+    """{function}, which runs at the start, failed: {where}: {reason}."""
+
+    function: str
+    where: str
+    reason: str
+
+
+@attrs.define(eq=False)
 class FunctionNotFound(TbtwistError):
     """There is no function {module}/{function}."""
 

@@ -151,15 +151,17 @@ class Options(UsageOptions):
         from tbtwist.errors import AlreadyRunning
         from tbtwist.net.locking import ProcessLock
 
-        guards_itself = self["role"] in {"manager", "broker"}
-        if guards_itself or self.lifeline is not None:
-            return None  # in an update two generations of a slot overlap
-        path = self.data_dir / "run" / f"{self.slot}.lock"
+        if self["role"] in {"manager", "broker"}:
+            return None  # they guard themselves
+        supervised = self.lifeline is not None  # two generations of a slot overlap
+        path, pid = self.data_dir / "run" / f"{self.slot}.lock", os.getpid()
         try:
-            return ProcessLock.take(path, what=self.slot, pid=os.getpid())
+            return ProcessLock.take(path, what=self.slot, pid=pid, shared=supervised)
         except AlreadyRunning as error:
-            hint = f" Give this one another --worker-id, like {self['role']}-2."
-            raise SystemExit(f"{error}{hint}") from error
+            hint = f"Give this one another --worker-id, like {self['role']}-2."
+            if supervised:
+                hint = "It was started by hand: stop it, and the manager's will start."
+            raise SystemExit(f"{error} {hint}") from error
 
 
 def chosen_observer() -> ILogObserver | None:

@@ -22,7 +22,11 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None."""
+    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None.
+
+    ``bus_pending`` are items that its bus has at hand, ``bus_incidents`` what was
+    dropped, refused or repeated; the worker's ``/metrics`` says more.
+    """
 
     id: str
     role: Role
@@ -37,6 +41,8 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_pending: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
     last_exit: LastExit | None = None
     detail: str = ""
 

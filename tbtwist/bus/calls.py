@@ -66,6 +66,16 @@ class Calls:
         self._closed = False
         self._background = Background()
 
+    @property
+    def open(self) -> int:
+        """Return how many of our calls wait for an answer."""
+        return len(self._asked)
+
+    @property
+    def answering(self) -> int:
+        """Return how many calls of others are being answered."""
+        return self._answering
+
     # --- the one who asks
 
     def call(
@@ -105,6 +115,7 @@ class Calls:
         if question.target.endswith("*"):
             question.expected = 0
         self._asked[number] = question
+        self._around.done["asked"] += 1
         question.deadline = self._around.clock.callLater(
             question.timeout_s, self._expired, number
         )
@@ -204,7 +215,7 @@ class Calls:
         self._answering += 1
         call = IncomingCall(origin, method, event.payload.get("payload"))
         try:
-            return {"result": await handler(call)}
+            result = await handler(call)
         except TbtwistError as error:
             return {"reason": str(error)}
         except BaseException as error:  # whoever asked gets an answer
@@ -212,6 +223,9 @@ class Calls:
                 raise
             _log.failure("answering {method} failed", method=method)
             return {"reason": str(error) or type(error).__name__}
+        else:
+            self._around.done["answered"] += 1
+            return {"result": result}
         finally:
             self._answering -= 1
 

@@ -26,6 +26,7 @@ from tbtwist.events import Item, Publication
 
 _log = Logger()
 
+MISSED: Final = "publication: missed"
 REMEMBERED: Final = 10_000
 """Topics that a publisher counts, and publishers' topics that a receiver counts."""
 
@@ -116,6 +117,8 @@ class Topics:
         route = encode_route(Verb.PUBLISH, "", self._identity, number)
         if not self._wire.publish((name, route, header, body)):
             self._around.counters["publication: not sent"] += 1
+            return
+        self._around.done["published"] += 1
 
     def subscribe(
         self, topic: str, handler: PublicationHandler, *, wired: bool
@@ -145,7 +148,8 @@ class Topics:
         handlers = tuple(self._subscribed.get(topic, ()))
         missed = self._seen.missed(route.origin, topic, decode_number(route.rest))
         if missed:
-            self._around.counters[f"publication: missed {topic}"] += missed
+            self._around.counters[f"{MISSED} {topic}"] += missed
+        self._around.done["received"] += 1
         publication = Publication(topic, unpack((header, body)), missed)
         for subscription in handlers:
             self._give(subscription, publication)

@@ -8,11 +8,15 @@ from typing import Final, Protocol
 
 import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from tbtwist.bus.codec import Parcel, Verb, encode_parcels, encode_route
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.table import Table
 from tbtwist.config.schema import KIB
+from tbtwist.errors import BadFrame
+
+_log = Logger()
 
 Receiver = Callable[[Sequence[bytes]], None]
 
@@ -96,7 +100,10 @@ class Outbox:
 
 @attrs.frozen(eq=False)
 class Surroundings:
-    """What every part of one bus works with; ``counters`` counts drops by reason."""
+    """What every part of one bus works with.
+
+    ``counters`` counts drops by reason, ``done`` what was not dropped.
+    """
 
     clock: IReactorTime
     name: str
@@ -105,6 +112,12 @@ class Surroundings:
     outbox: Outbox
     table: Table = attrs.Factory(Table)
     counters: Counter[str] = attrs.Factory(Counter)
+    done: Counter[str] = attrs.Factory(Counter)
+
+    def count_bad(self, error: BadFrame) -> None:
+        """Count a message that could not be read."""
+        self.counters["dropped: bad frame"] += 1
+        _log.debug("{error}", error=error)
 
 
 def batches(parcels: Sequence[Parcel]) -> list[list[Parcel]]:

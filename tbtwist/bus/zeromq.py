@@ -19,6 +19,7 @@ from tbtwist.boundaries import Outgoing, Router
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.files import SocketFile
 from tbtwist.bus.sockets import BoundedSocket, Incoming, SocketOptions, new_factory
 from tbtwist.bus.wire import Receiver
 from tbtwist.identity import WorkerId
@@ -139,6 +140,7 @@ class BrokerSockets:
         self._config = config or BusConfig()
         self._factory: ZmqFactory | None = None
         self._sockets: dict[int, BoundedSocket] = {}
+        self._files: list[SocketFile] = []
 
     def bind(self) -> None:
         """Bind all sockets now, or none: raises `CannotBind`."""
@@ -155,6 +157,8 @@ class BrokerSockets:
                 socket = BoundedSocket(factory, self._options(kind), incoming)
                 socket.bind(address, "the bus")
                 self._sockets[kind] = socket
+                file = SocketFile.at(address)
+                self._files += [file] if file else []
         except BaseException:
             self.close()
             raise
@@ -197,8 +201,11 @@ class BrokerSockets:
             self.counters["subscription: full"] += 1
 
     def close(self) -> None:
-        """Close everything; calling this twice is fine."""
+        """Close everything, and remove its files; calling this twice is fine."""
         self._sockets.clear()
         factory, self._factory = self._factory, None
         if factory is not None:
             factory.shutdown()
+        files, self._files = self._files, []
+        for file in files:
+            file.remove()

@@ -203,14 +203,17 @@ class Slot:
             restarts=self._crashes + max(0, tenant.starts - 1),
             memory_bytes=None if usage is None else usage.memory_bytes,
             cpu_percent=None if usage is None else usage.cpu_percent,
-            requests_total=self._figure("http", "X_REQUESTS_TOTAL"),
-            connections=self._figure("ws", "X_CONNECTIONS"),
+            requests_total=self._figure("X_REQUESTS_TOTAL", "http"),
+            connections=self._figure("X_CONNECTIONS", "ws"),
+            bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
+            bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
             last_exit=self._last_exit,
             detail=self._describe(),
         )
 
-    def _figure(self, role: str, name: str) -> int | UnsetType | None:
-        return self.tenant.figures.get(name) if self.spec.role == role else UNSET
+    def _figure(self, name: str, *roles: str) -> int | UnsetType | None:
+        """Return a figure of ours; UNSET if only other ``roles`` have it."""
+        return self.tenant.figures.get(name) if self.spec.role in roles else UNSET
 
     def _describe(self) -> str:
         life = self.tenant.life

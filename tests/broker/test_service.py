@@ -69,6 +69,30 @@ class ServiceTests(TestCase):
             service.stopService()
             self.assertFalse(service.running)
 
+    def sockets(self) -> set[str]:
+        """Return the names of the sockets' files."""
+        return {path.name for path in self.dir.glob("*.sock")}
+
+    def test_nothing_is_left(self) -> None:
+        """A broker that stops takes the files of its sockets with it."""
+        service = self.broker()
+        service.startService()
+        names = {"pub.sock", "sub.sock", "broker.sock", "send.sock"}
+        self.assertEqual(self.sockets(), names)
+        service.stopService()
+        self.assertEqual(self.sockets(), set())
+
+    def test_only_its_own_is_removed(self) -> None:
+        """What somebody else has put in a file's place stays."""
+        service = self.broker()
+        service.startService()
+        (self.dir / "pub.sock").unlink()
+        (self.dir / "sub.sock").rename(self.dir / "kept.sock")
+        (self.dir / "sub.sock").write_text("another's")
+        service.stopService()
+        self.assertEqual(self.sockets(), {"kept.sock", "sub.sock"})
+        self.assertEqual((self.dir / "sub.sock").read_text(), "another's")
+
     async def test_without_privileges(self) -> None:
         """`startService` alone is enough."""
         self.broker().startService()

@@ -547,6 +547,7 @@ class Contract(Base):
         http.publish("news", item("4"))
         await got.count(2)
         self.assertEqual([p.missed for p in got.things], [0, 2])
+        self.assertEqual(ws.figures().incidents, {"publication: missed": 2})
 
     async def test_a_cancelled_subscription_is_silent(self) -> None:
         """After cancelling nothing arrives any more."""
@@ -560,6 +561,50 @@ class Contract(Base):
         http.publish("news", item("x"))
         await going.count(1)
         self.assertEqual(ended.things, [])
+
+    # --- figures
+
+    async def test_what_was_done_is_counted(self) -> None:
+        """Each verb is counted at both ends, and what waits is known."""
+        http, ws = await self.joined("http-1", "ws-1")
+        before = http.figures().done["received"]
+        heard: Seen[Publication] = Seen()
+        http.subscribe("news", heard)
+        await self.hears(ws, http)
+        client = Client()
+        ws.open_lane("key", client.events()).forward(item("hello"))
+        await client.replies.count(1)
+        await http.send(item("x", new_conn_id(ws.identity, secrets.token_bytes)))
+        http.serve("who", answered)
+        self.assertEqual(await ws.call("http-1", "who", None, timeout_s=60), "me")
+        ours, theirs = ws.figures(), http.figures()
+        self.assertEqual((ours.done["forwarded"], theirs.done["handled"]), (1, 1))
+        self.assertEqual((theirs.done["sent"], ours.done["taken"]), (1, 1))
+        self.assertEqual((ours.done["delivered"], theirs.done["delivered"]), (1, 1))
+        self.assertEqual((ours.done["asked"], theirs.done["answered"]), (1, 1))
+        self.assertGreater(ours.done["published"], 0)
+        self.assertGreater(theirs.done["received"], before)
+        self.assertEqual(theirs.now["lanes_bound"], 1)
+        idle = dict.fromkeys(theirs.now, 0) | {"lanes_bound": 1}
+        self.assertEqual(theirs.now, idle)
+
+    async def test_what_waits_and_what_went_wrong_is_counted(self) -> None:
+        """What nobody has acknowledged waits; failures have their reasons."""
+        http, ws = await self.joined("http-1", "ws-1")
+        http.on_delivery(lambda _: Deferred())
+        lane = ws.open_lane("key", Client().events())
+        lane.forward(item("one"))
+        lane.forward(item("two"))
+        http.serve("never", lambda _: Deferred())
+        asked = ws.call("http-1", "never", None, timeout_s=0.05)
+        await self.until(lambda: http.figures().now["calls_answering"] == 1)
+        await self.until(lambda: http.figures().now["deliveries_waiting"] == 1)
+        self.assertEqual(ws.figures().now["lane_items"], 2)
+        self.assertGreater(ws.figures().now["lane_bytes"], 0)
+        with self.assertRaises(CallTimeout):
+            await asked
+        self.assertEqual(ws.figures().incidents["call: CallTimeout"], 1)
+        self.assertEqual(ws.figures().now["calls_open"], 0)
 
     # --- life
 
@@ -595,6 +640,11 @@ class Contract(Base):
         await self.until(lambda: ws._around.table.boot != boot and ws.connected)
         await self.sees(ws, 2)
         await self.hears(http, ws)
+
+
+async def answered(_: IncomingCall) -> object:
+    """Answer a call."""
+    return "me"
 
 
 class MemoryContractTests(Contract, TestCase):
