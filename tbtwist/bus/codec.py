@@ -139,13 +139,15 @@ class Announcement(msgspec.Struct, frozen=True):
     """The broker's table.
 
     Unless ``settled``, the broker is too young to know that a worker which is
-    not in the table is gone.
+    not in the table is gone, but for those that have ``ended`` as whoever started
+    them saw: ``slot.generation``.
     """
 
     boot: str
     version: Natural
     settled: bool
     members: tuple[Member, ...]
+    ended: tuple[str, ...] = ()
 
 
 # --- routes ------------------------------------------------------------------

@@ -171,22 +171,23 @@ class BrokerSockets:
     def _from_router(self, message: list[bytes]) -> None:
         peer = message[0]
         now = self._reactor.seconds()
-        self._send(self._router.received(message[1:], peer, now))
+        self.send(self._router.received(message[1:], peer, now))
 
     def _from_pull(self, message: list[bytes]) -> None:
-        self._send(self._router.received(message, None, self._reactor.seconds()))
+        self.send(self._router.received(message, None, self._reactor.seconds()))
 
     def tick(self) -> None:
         """Let the router do what is due."""
-        self._send(self._router.tick(self._reactor.seconds()))
+        self.send(self._router.tick(self._reactor.seconds()))
 
-    def _send(self, messages: Sequence[Outgoing]) -> None:
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        """Bring what the router said to whom it is for."""
         for message in messages:
             try:
                 self._routing.send((message.identity, *message.frames))
             except zmq.ZMQError as error:
                 reason = _REASONS.get(error.errno or 0, str(error.strerror))
-                self._send(self._router.undelivered(message, reason))
+                self.send(self._router.undelivered(message, reason))
 
     def _published(self, message: list[bytes]) -> None:
         if not self._sockets[zmq.XPUB].offer(message):

@@ -8,6 +8,7 @@ from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
+from tbtwist.net.supervised import take_exits
 from tbtwist.roles.joining import DRAIN_MARGIN_S
 from tbtwist.roles.process import Process
 from tbtwist.services import wait_until
@@ -28,6 +29,7 @@ class BrokerRole:
             config=BusConfig.from_settings(process.settings),
             data_dir=process.data_dir,
             random=process.random,
+            exits=take_exits(process.descriptors),
         )
 
     @property

@@ -14,8 +14,9 @@ from twisted.logger import Logger
 
 from tbtwist.errors import CannotBind
 from tbtwist.net.listening import port_of
+from tbtwist.net.supervised import EXITS
 from tbtwist.status import LastExit, WorkerState, WorkerStatus
-from tbtwist.supervise.keeping import NOTIFY_PREFIX, Generations
+from tbtwist.supervise.keeping import NOTIFY_PREFIX, ExitPipe, Generations
 from tbtwist.supervise.lifecycle import Lifecycle
 from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
 from tbtwist.supervise.policy import Policy
@@ -36,13 +37,15 @@ class Workshop:
     """What all slots of a manager share.
 
     ``inherited`` are the descriptors that every child gets beside its listener;
-    ``addresses`` says where all workers listen, for their environment.
+    ``addresses`` says where all workers listen, for their environment; ``exits``
+    tells the broker at once whom it need not wait for.
     """
 
     world: World
     runtime_dir: Path
     generations: Generations
     inherited: tuple[tuple[str, int], ...]
+    exits: ExitPipe
     addresses: Callable[[], Mapping[str, str]]
     changed: Callable[[Slot], None]
     said: Callable[[str, str], None]
@@ -142,6 +145,8 @@ class Slot:
     def _launch(self) -> Launch:
         listener = self._listener
         own = () if listener is None else ((self.spec.role, listener.fileno()),)
+        if self.spec.role == "broker":
+            own = (*own, (EXITS, self._shop.exits.read_end))
         name = f"{NOTIFY_PREFIX}{self.spec.id}.{self.generation}"
         return Launch(
             command=self._shop.world.command(self.spec),
@@ -198,6 +203,10 @@ class Slot:
     def said(self, line: str) -> None:
         """Hand a line of its output on."""
         self._shop.said(self.spec.id, line)
+
+    def exited(self) -> None:
+        """Let the bus know at once; nobody else sees it sooner than we do."""
+        self._shop.exits.tell(self.spec.id, self.generation)
 
     def ended(self, end: Exit) -> None:
         """Remember how it ended; its life decides what comes next."""

@@ -268,6 +268,16 @@ class SupervisionTests(TestCase):
         system = await self.start(http=2)
         await self.count_through(system, "http-1", "http-2")
 
+    async def test_a_death_that_the_manager_saw_is_known_at_once(self) -> None:
+        """Messages move to another worker without waiting for the dead one's silence.
+
+        The time after which silence is a death is longer here than this test may
+        take; so nothing but the manager's word can have moved them.
+        """
+        patient = config(http=2) + "zmq:\n  heartbeat_timeout_s: 3600\n"
+        system = await System.start(self, patient, files=FILES)
+        await self.count_through(system, "http-1", "http-2")
+
     async def test_messages_survive_the_broker(self) -> None:
         """Messages on their way when the broker is killed arrive all the same."""
         system = await self.start(http=2)
