@@ -202,6 +202,14 @@ class SecretUnusable(TbtwistError):
 
 
 @attrs.define(eq=False)
+class PrivateFileUnusable(TbtwistError):
+    """{path} {reason}."""
+
+    path: str
+    reason: str
+
+
+@attrs.define(eq=False)
 class KeysUnavailable(TbtwistError):
     """The token issuer's public keys cannot be fetched: {reason}."""
 
@@ -209,6 +217,13 @@ class KeysUnavailable(TbtwistError):
 
 
 # --- the bus -----------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class BusKeysUnusable(TbtwistError):
+    """The keys of the bus cannot be used: {reason}."""
+
+    reason: str
 
 
 @attrs.define(eq=False)

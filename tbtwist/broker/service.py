@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,9 @@ from typing_extensions import override
 
 from tbtwist.broker.exits import ExitReader
 from tbtwist.broker.routing import RoutingTable
+from tbtwist.bus.brokersockets import BrokerSockets
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
-from tbtwist.bus.zeromq import BrokerSockets
 from tbtwist.identity import RandomBytes
 from tbtwist.net.locking import ProcessLock
 
@@ -59,6 +60,11 @@ class BrokerService(Service):
         self._bound = False
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = reactor
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was dropped or refused, by reason."""
+        return self.table.counters + self._sockets.counters
 
     @override
     def privilegedStartService(self) -> None:

@@ -8,7 +8,7 @@ reactor. `BoundedSocket` overrides the two methods that do so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -44,6 +44,8 @@ class SocketOptions:
     hwm_recv: int
     identity: bytes | None = None
     mandatory: bool = False
+    guard: Mapping[int, bytes | int] = attrs.Factory(dict)
+    """Further options, set before anybody connects: those of CURVE."""
 
 
 def new_factory(reactor: IReactorTime) -> ZmqFactory:
@@ -52,6 +54,17 @@ def new_factory(reactor: IReactorTime) -> ZmqFactory:
     factory.reactor = reactor
     factory.lingerPeriod = 0
     return factory
+
+
+def make_raw(context: Any, options: SocketOptions) -> Any:
+    """Return a socket that no reactor watches, for a thread of libzmq's."""
+    socket = context.socket(options.kind)
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.SNDHWM, options.hwm_send)
+    socket.set(zmq.RCVHWM, options.hwm_recv)
+    for option, value in options.guard.items():
+        socket.set(option, value)
+    return socket
 
 
 class BoundedSocket(ZmqConnection):
@@ -70,6 +83,8 @@ class BoundedSocket(ZmqConnection):
         if options.mandatory:
             self.socket.set(zmq.ROUTER_MANDATORY, 1)
             self.socket.set(zmq.ROUTER_HANDOVER, 1)  # a peer that reconnects is heard
+        for option, value in options.guard.items():
+            self.socket.set(option, value)
 
     def connect(self, address: str) -> None:
         """Connect, now or as soon as somebody is there."""

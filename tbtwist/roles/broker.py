@@ -22,7 +22,7 @@ class BrokerRole:
         sections = (process.settings.http_worker, process.settings.ws_worker)
         self._patience_s = sum(each.drain_timeout_s for each in sections)
         self.drain_timeout_s = self._patience_s + DRAIN_MARGIN_S
-        self._endpoints = Endpoints.for_settings(process.settings)
+        self._endpoints = Endpoints.for_settings(process.settings, process.random)
         self._service = BrokerService(
             reactor=process.reactor,
             endpoints=self._endpoints,

@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 from tbtwist.boundaries import EventBus, IncomingCall
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
+from tbtwist.bus.keys import BusKeys
 from tbtwist.errors import (
     BadFrame,
     CallRefused,
@@ -26,7 +27,17 @@ from tbtwist.errors import (
 )
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
-from tests.bus.fakes import FAST, Client, MemoryRig, Rig, Seen, ZmqRig, item, kill
+from tests.bus.fakes import (
+    FAST,
+    Client,
+    MemoryRig,
+    Rig,
+    Seen,
+    ZmqRig,
+    item,
+    kill,
+    on_tcp,
+)
 
 reactor: Any = global_reactor
 
@@ -611,3 +622,12 @@ class ZmqContractTests(Contract, TestCase):
     def make_rig(self) -> Rig:
         """Return a broker and its sockets."""
         return ZmqRig(self, reactor)
+
+
+class TcpContractTests(Contract, TestCase):
+    """The promises, over ZeroMQ on TCP with keys."""
+
+    def make_rig(self) -> Rig:
+        """Return a broker and its sockets."""
+        keys = BusKeys.new(secrets.token_bytes)
+        return ZmqRig(self, reactor, on_tcp(keys))
