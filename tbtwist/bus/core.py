@@ -60,7 +60,9 @@ class BusCore:
     ) -> None:
         name = str(identity)
         outbox = Outbox(clock, wire, name)
-        around = self._around = Surroundings(clock, name, config, wire, outbox)
+        around = self._around = Surroundings(
+            clock, name, config, wire, outbox, counters=outbox.counters
+        )
         budget = Budget(config.total_bytes)
         self._identity = identity
         self._forwards = Forwards(around, budget)

@@ -39,6 +39,7 @@ class PumpTests(SynchronousTestCase):
     def subscriber(self) -> Any:
         """Return a socket that hears everything, with room for little."""
         socket = self.context.socket(zmq.SUB)
+        self.addCleanup(socket.close, 0)
         socket.set(zmq.RCVHWM, 10)
         socket.set(zmq.SUBSCRIBE, b"")
         socket.connect(self.there.subscribers)
@@ -47,6 +48,7 @@ class PumpTests(SynchronousTestCase):
     def publisher(self, *subscribers: Any) -> Any:
         """Return a socket that all subscribers hear."""
         socket = self.context.socket(zmq.PUB)
+        self.addCleanup(socket.close, 0)
         socket.connect(self.there.publishers)
         for subscriber in subscribers:
             while not subscriber.poll(20):
