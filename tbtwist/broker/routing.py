@@ -52,6 +52,13 @@ class Worker:
     address: bytes
     heard_at: float
     beat: Beat = attrs.Factory(Beat)
+    handed: int = 0
+    """Calls that it got since its last beat, which knows nothing of them."""
+
+    @property
+    def load(self) -> int:
+        """Return what it has to do, as far as we know."""
+        return self.beat.load + self.handed
 
     @property
     def name(self) -> str:
@@ -189,7 +196,7 @@ class RoutingTable:
             identity = WorkerId.parse(route.origin)
             worker = Worker(identity, route.origin.encode("ascii"), now)
             self._workers[route.origin] = worker
-        worker.beat = beat
+        worker.beat, worker.handed = beat, 0
         if not news:
             return []
         self._version += 1
@@ -237,8 +244,15 @@ class RoutingTable:
         if named:
             return [max(named, key=lambda worker: worker.identity.generation)]
         able = [worker for worker in ready if worker.identity.role == target]
+        return [self._least_loaded(able)] if able else []
+
+    def _least_loaded(self, able: Sequence[Worker]) -> Worker:
+        """Return who has least to do; equals take turns."""
         self._turn += 1
-        return [able[self._turn % len(able)]] if able else []
+        start = self._turn % len(able)
+        chosen = min((*able[start:], *able[:start]), key=lambda worker: worker.load)
+        chosen.handed += 1
+        return chosen
 
     # --- telling
 

@@ -71,7 +71,7 @@ class BusCore:
         self._receptions = Receptions(around)
         self._calls = Calls(around)
         self._topics = Topics(around)
-        events = LinkEvents(lambda: self._deliveries.load, self._changed, self._tick)
+        events = LinkEvents(self._load, self._changed, self._tick)
         self._link = Link(around, self._topics, events)
         self._open = self._leaving = False
         self._left: Deferred[None] = Deferred()
@@ -82,6 +82,10 @@ class BusCore:
     def counters(self) -> Counter[str]:
         """What was dropped, refused or sent again, by reason."""
         return self._around.counters
+
+    def _load(self) -> int:
+        """Return how much we have to do, in things that are being handled."""
+        return self._deliveries.load + self._calls.load
 
     # --- lifetime
 

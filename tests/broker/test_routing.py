@@ -251,6 +251,21 @@ class CallTests(SynchronousTestCase):
         self.assertEqual(self.callees(H1), [H1])
         self.assertEqual(self.callees("ws"), [W1])
 
+    def test_the_least_loaded_is_asked(self) -> None:
+        """Of a role the one answers that has least to do, by its own word and ours."""
+        self.broker.get(beat(H1, load=3))
+        asked = [self.callees("http")[0] for _ in range(5)]
+        self.assertEqual(asked[:3], [H2, H2, H2])
+        self.assertEqual({*asked[3:]}, {H1, H2})
+        self.broker.get(beat(H2, load=50))
+        self.broker.get(beat(H1, load=0))
+        self.assertEqual([self.callees("http")[0] for _ in range(9)], [H1] * 9)
+
+    def test_equals_take_turns(self) -> None:
+        """Calls are spread over workers that have nothing else to do."""
+        asked = [self.callees("http")[0] for _ in range(10)]
+        self.assertEqual((asked.count(H1), asked.count(H2)), (5, 5))
+
     def test_only_the_ready_are_asked(self) -> None:
         """A draining worker gets no call, unless it is named as a process."""
         self.broker.get(beat(H1, ready=False))

@@ -455,6 +455,18 @@ class Contract(Base):
         self.assertEqual(sorted(everyone), [["http-1", 2], ["http-2", 2]])
         self.assertEqual(await ws.call("ws-1", "who", 3, timeout_s=30), ["ws-1", 3])
 
+    async def test_a_call_goes_to_who_has_least_to_do(self) -> None:
+        """A worker that is busy with calls is spared while another one is idle."""
+        http1, http2, ws = await self.joined("http-1", "http-2", "ws-1")
+        self.serve(http1, http2)
+        stuck = [ws.call("http-1", "silence", None, timeout_s=60) for _ in range(9)]
+        for each in stuck:
+            each.addErrback(lambda failure: failure.trap(Unroutable))
+        busy = str(http1.identity)
+        await self.until(lambda: ws._around.table.members[busy].load == 9)
+        answers = [await ws.call("http", "who", n, timeout_s=30) for n in range(6)]
+        self.assertEqual(answers, [["http-2", n] for n in range(6)])
+
     async def test_a_call_to_nobody_fails_at_once(self) -> None:
         """Nobody there: an error, long before the deadline."""
         (ws,) = await self.joined("ws-1")
