@@ -53,7 +53,7 @@ class Echo:
     def failed(self, code: int, reason: str) -> None:
         """Need nothing."""
 
-    def closed(self, code: int, reason: str) -> None:
+    def closed(self, code: int, reason: str) -> None:  # noqa: ARG002
         """Forget it."""
         self._everyone.discard(self._socket)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twisted.logger import ILogObserver
 
     from tbtwist.config.loading import Loaded
+    from tbtwist.config.schema import Settings
     from tbtwist.identity import WorkerId
     from tbtwist.net.locking import ProcessLock
     from tbtwist.net.supervised import Notifier
@@ -150,20 +151,28 @@ class Options(UsageOptions):
         from tbtwist.errors import AlreadyRunning
         from tbtwist.net.locking import ProcessLock
 
-        guards_itself = self["role"] in {"manager", "broker"}
-        if guards_itself or self.lifeline is not None:
-            return None  # in an update two generations of a slot overlap
-        path = self.data_dir / "run" / f"{self.slot}.lock"
+        if self["role"] in {"manager", "broker"}:
+            return None  # they guard themselves
+        supervised = self.lifeline is not None  # two generations of a slot overlap
+        path, pid = self.data_dir / "run" / f"{self.slot}.lock", os.getpid()
         try:
-            return ProcessLock.take(path, what=self.slot, pid=os.getpid())
+            return ProcessLock.take(path, what=self.slot, pid=pid, shared=supervised)
         except AlreadyRunning as error:
-            hint = f" Give this one another --worker-id, like {self['role']}-2."
-            raise SystemExit(f"{error}{hint}") from error
+            hint = f"Give this one another --worker-id, like {self['role']}-2."
+            if supervised:
+                hint = "It was started by hand: stop it, and the manager's will start."
+            raise SystemExit(f"{error} {hint}") from error
 
 
 def chosen_observer() -> ILogObserver | None:
     """Return the log observer for ``twistd --logger``, which takes a name only."""
     return Options.chosen_observer
+
+
+def _settings(path: str | None) -> Settings:
+    from tbtwist.config.loading import load
+
+    return load(path, os.environ, cwd=Path.cwd(), home=Path.home()).settings
 
 
 def _load(path: str | None) -> Loaded:
@@ -219,6 +228,8 @@ def _process(options: Options, reactor: Any) -> Process:
         console=sys.stdout if options["console"] else None,
         verbose=bool(options["verbose"]),
         log_format=options["log-format"],
+        reload=lambda: _settings(options["config"]),
+        probing=os.environ.pop("TB_PROBING", "") == "1",
     )
 
 

@@ -24,6 +24,8 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None.
 
+    ``bus_pending`` are items that its bus has at hand, ``bus_incidents`` what was
+    dropped, refused or repeated; the worker's ``/metrics`` says more.
     ``drops`` counts by reason what a ws worker could not bring to its end.
     """
 
@@ -40,8 +42,22 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_pending: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
     drops: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     last_exit: LastExit | None = None
+    detail: str = ""
+
+
+class UpdateStep(msgspec.Struct, frozen=True):
+    """What an update has come to: ``step`` of one worker, with its generation.
+
+    Steps: starting, ready, draining, gone; failed; started, stopped, moved.
+    """
+
+    worker: str
+    step: str
+    generation: int
     detail: str = ""
 
 

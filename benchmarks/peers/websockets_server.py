@@ -13,7 +13,6 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from benchmarks.pinned import LISTENER
 
-
 _BACKLOG: Final = 2048
 _everyone: set[ServerConnection] = set()
 

@@ -38,11 +38,11 @@ def document(status: Status) -> bytes:
 def _worker_document(worker: dict[str, Any]) -> dict[str, Any]:
     """Return the contract's keys of one worker, in the contract's order."""
     counter = {"http": "requests_total", "ws": "connections"}.get(worker["role"])
-    last_exit = worker["last_exit"]
-    own = {counter: worker.get(counter)} if counter else {}
-    dropped = {"requests_total", "connections", "last_exit", "detail"}
+    own = (counter, "bus_pending", "bus_incidents") if counter else ()
+    dropped = {"requests_total", "connections", "last_exit", "detail", *own}
     kept = {key: value for key, value in worker.items() if key not in dropped}
-    return {**kept, **own, "last_exit": last_exit}
+    figures = {key: worker.get(key) for key in own}
+    return {**kept, **figures, "last_exit": worker["last_exit"]}
 
 
 def headline(status: Status) -> str:

@@ -21,6 +21,12 @@ Seconds = Annotated[float, Meta(gt=0)]
 Level = Annotated[int, Meta(ge=-1, le=2)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
 HttpsUrl = Annotated[str, Meta(pattern=r"^(https://[!-~]+)?\Z")]
+_NAME: Final = r"[^\W\d]\w*"
+_NAMES: Final = rf"{_NAME}(\.{_NAME})*"
+ModuleName = Annotated[str, Meta(pattern=rf"^{_NAMES}\Z")]
+MountedPlace = Annotated[str, Meta(pattern=rf"^{_NAMES}(:{_NAME})?\Z")]
+AppPlace = Annotated[str, Meta(pattern=rf"^(tbtwist|toolboxv2|{_NAMES}:{_NAME})\Z")]
+MountPath = Annotated[str, Meta(pattern=r"^/")]
 SlowClients = Literal["close", "drop_oldest", "conflate"]
 Environment = Literal["development", "production", "tauri"]
 
@@ -225,6 +231,7 @@ class Manager(Section, frozen=True):
     backoff_max_s: Seconds = 30.0
     stable_after_s: Seconds = 30.0
     max_restart_attempts: Positive = 5
+    probe_path: str = "/health"
     restart_delay: float = 2.0
     rolling_update_delay: float = 5.0
     live_dashboard_key: str = ""
@@ -236,9 +243,9 @@ class Manager(Section, frozen=True):
 class Toolbox(Section, frozen=True):
     """The application (contract §9) and who may call what (contract §2)."""
 
-    app: str = "tbtwist"
-    modules: tuple[str, ...] = ()
-    wsgi_mounts: Mapping[str, str] = {}
+    app: AppPlace = "tbtwist"
+    modules: tuple[ModuleName, ...] = ()
+    wsgi_mounts: Mapping[MountPath, MountedPlace] = {}
     instance_id: str = "tbv2_worker"
     modules_preload: tuple[str, ...] = ()
     api_prefix: str = "/api"

@@ -12,7 +12,7 @@ from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import ws_identifier
-from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background
@@ -101,11 +101,12 @@ class WsRole:
             self._listener.close()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many connections there are, and what did not reach its end."""
+        """Return how many connections there are, what was dropped, and how the bus is."""
         drops = self._gateway.counts.drops.items()
         return {
             "CONNECTIONS": self._gateway.connections,
             **{f"DROPS {reason}": count for reason, count in drops},
+            **bus_summary(self._bus),
         }
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from tbtwist.api.figures import PROMETHEUS, as_text
+from tbtwist.api.figures import PROMETHEUS, as_text, bus_as_dict, bus_families
+from tbtwist.boundaries import BusFigures
 from tbtwist.ws.counts import Counts
 from tbtwist.ws.handshake import Answer, Head, refusal
 from tbtwist.ws.registry import Registry
@@ -26,6 +27,7 @@ class Report:
     registry: Registry[Any]
     ready: Callable[[], bool]
     gauges: Callable[[], Mapping[str, int]]
+    bus: Callable[[], BusFigures]
 
     def answer(self, head: Head, *, insider: bool) -> Answer:
         """Return the answer to a request for it."""
@@ -51,6 +53,7 @@ class Report:
             "refused": dict(counts.refused),
             "closes": {str(code): n for code, n in counts.closes.items()},
             "drops": dict(counts.drops),
+            "zmq": bus_as_dict(self.bus()),
         }
 
     def _families(self) -> Iterable[Metric]:
@@ -70,6 +73,7 @@ class Report:
         yield _labelled("refused", "Handshakes refused", "reason", counts.refused)
         yield _labelled("closes", "Connections closed by us", "code", counts.closes)
         yield _labelled("drops", "What did not arrive", "reason", counts.drops)
+        yield from bus_families(self.bus())
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

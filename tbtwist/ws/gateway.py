@@ -100,6 +100,7 @@ class Gateway:
             self._registry,
             lambda: self.readiness is Readiness.READY,
             lambda: self.gauges(),  # noqa: PLW0108 - it is set later
+            self._bus.figures,
         )
         self._sweeping = LoopingCall(self.sweep)
         self._sweeping.clock = self._clock

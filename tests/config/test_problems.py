@@ -27,6 +27,26 @@ class PatternTests(SynchronousTestCase):
             self.assertIn(f"expected {expected}", problem)
             self.assertNotIn("hunter2", problem)
 
+    def test_names_of_modules(self) -> None:
+        """What cannot be a module's name is refused before anything is imported."""
+        for odd in ("shop-api", "shop/api", "shop.py:", "1shop", ".shop", "sh op"):
+            said = self.only(f"toolbox: {{modules: ['{odd}']}}")
+            expected = "expected a module's name, as in shop.api, not the text"
+            self.assertIn(f"toolbox.modules[0]: {expected} '{odd}'", said)
+        for odd in ("shop", "shop:", "shop:make()", "shop.make_app", "Tbtwist"):
+            said = self.only(f"toolbox: {{app: '{odd}'}}")
+            self.assertIn("a module and a function, as in shop:make_app", said)
+        for place in ("tbtwist", "toolboxv2", "shop:make_app", "größe.läden:app"):
+            found = reading(f"toolbox: {{app: '{place}'}}").settings.toolbox
+            self.assertEqual(found.app, place)
+
+    def test_mounts(self) -> None:
+        """A mount has a path and a place, each checked for itself."""
+        said = self.only("toolbox: {wsgi_mounts: {shop: shop.wsgi, /b: shop.wsgi}}")
+        self.assertIn("wsgi_mounts.shop: expected a path, which begins with /", said)
+        said = self.only("toolbox: {wsgi_mounts: {/a: 'shop.wsgi:'}}")
+        self.assertIn("wsgi_mounts./a: expected a module and a name in it", said)
+
     def only(self, text: str) -> str:
         """Return the one problem of a file."""
         error = self.assertRaises(ConfigError, reading, text)
