@@ -185,7 +185,7 @@ class Crowd:
         await asyncio.sleep(seconds)
         took = perf_counter() - began
         result = {
-            "fan_out": (count - before) / took,
+            "per_second": (count - before) / took,
             "client_load": (process_time() - worked) / took,
         }
         first.tell_all = lambda: None  # type: ignore[method-assign]
