@@ -36,17 +36,24 @@ class FrameMaker:
     def __init__(self, patterns: Patterns) -> None:
         self._patterns = patterns
         self._message: Message | None = None
-        self._frames: dict[int, Frame] = {}
+        self._plain: Frame | None = None
+        self._packed: dict[int, Frame] = {}
 
     def frame(self, message: Message, compression: Deflation | None) -> Frame:
         """Return the frame of a message, compressed if that was agreed on."""
         if self._message is not message:
-            self._message = message
-            self._frames.clear()
-        bits = 0 if compression is None else compression.window_bits
-        frame = self._frames.get(bits)
+            self._message, self._plain = message, None
+            self._packed.clear()
+        if compression is not None:
+            return self._pack(message, compression.window_bits)
+        if self._plain is None:
+            self._plain = self._make(message, 0)
+        return self._plain
+
+    def _pack(self, message: Message, bits: int) -> Frame:
+        frame = self._packed.get(bits)
         if frame is None:
-            frame = self._frames[bits] = self._make(message, bits)
+            frame = self._packed[bits] = self._make(message, bits)
         return frame
 
     def _make(self, message: Message, bits: int) -> Frame:

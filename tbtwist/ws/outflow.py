@@ -36,10 +36,11 @@ class Outflow:
     a slow client.
 
     Invariant: while frames are kept, the transport is full, and every frame that
-    comes is kept behind them.
+    comes is kept behind them. While it is not `paused`, whoever is in a hurry may
+    write to the transport.
     """
 
-    __slots__ = ("_backlog", "_dropped", "_kept", "_paused", "_transport")
+    __slots__ = ("_backlog", "_dropped", "_kept", "_transport", "paused")
 
     def __init__(
         self, transport: Any, backlog: Backlog, dropped: Callable[[Policy], None]
@@ -47,7 +48,7 @@ class Outflow:
         self._transport = transport
         self._backlog = backlog
         self._dropped = dropped
-        self._paused = False
+        self.paused = False
         self._kept: Kept | None = None
 
     @property
@@ -57,7 +58,7 @@ class Outflow:
 
     def write(self, frame: Frame) -> bool:
         """Write or keep a frame; False if the client is too slow for it."""
-        if not self._paused:
+        if not self.paused:
             self._transport.write(frame.data)
             return True
         if self._kept is None:
@@ -66,7 +67,7 @@ class Outflow:
 
     def hurry(self) -> None:
         """Give the transport everything: the connection is about to end."""
-        self._paused = False
+        self.paused = False
         self._release(lambda: True)
 
     def forget(self) -> None:
@@ -77,12 +78,12 @@ class Outflow:
 
     def pauseProducing(self) -> None:
         """The transport's buffer is full."""
-        self._paused = True
+        self.paused = True
 
     def resumeProducing(self) -> None:
         """Everything has been written."""
-        self._paused = False
-        self._release(lambda: not self._paused)
+        self.paused = False
+        self._release(lambda: not self.paused)
 
     def stopProducing(self) -> None:
         """The transport is gone."""

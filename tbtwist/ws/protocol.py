@@ -177,8 +177,13 @@ class WebSocketChannel(ReadingProtocol):
 
     def send(self, message: Message) -> None:
         """Send a message, unless the closing handshake has begun."""
-        if self.state == self.STATE_OPEN:
-            self._write(self.factory.frames.frame(message, self._perMessageCompress))
+        if self.state != self.STATE_OPEN:
+            return
+        frame = self.factory.frames.frame(message, self._perMessageCompress)
+        if self._outflow.paused:
+            self._write(frame)
+        else:
+            self.transport.write(frame.data)
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake."""
