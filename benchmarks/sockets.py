@@ -61,10 +61,9 @@ def _messages(plan: Plan) -> list[Figure]:
             side.results.append(side.grow(plan.connections))
         ours.clients.ask(do="open", count=plan.connections)
         for _ in range(plan.rounds):
-            inside.results.append(inside.work("echo", plan.seconds))
-            peer.results.append(
-                peer.work("echo", plan.seconds) | peer.work("fan_out", plan.seconds)
-            )
+            for side in (inside, peer):
+                side.results.append(side.work("echo", plan.seconds))
+                side.results.append(side.work("fan_out", plan.seconds))
             ours.results.append(ours.work("fan_out", plan.seconds))
     return [*echo_figures(inside, peer, plan), *fan_out_figures(ours, peer, plan)]
 
@@ -76,6 +75,8 @@ def echo_figures(inside: Side, peer: Side, plan: Plan) -> list[Figure]:
     return [
         both(f"echo inside the worker, {clients}", "msg/s", "more", "echo_per_second"),
         both("CPU time of an echo inside the worker", "µs", "less", "echo_cpu_us"),
+        both("CPU time of a delivery inside the worker", "µs", "less",
+             "fan_out_cpu_us"),
         both("opening connections, the protocol alone", "1/s", "more",
              "opened_per_second"),
         both("CPU time of opening one, the protocol alone", "µs", "less",

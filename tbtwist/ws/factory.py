@@ -102,9 +102,9 @@ class ChannelFactory(WebSocketServerFactory):
         """Call ``what`` in the reactor's next turn."""
         self.reactor.callLater(0, what)
 
-    def dropped(self, policy: Policy) -> None:
-        """Count a message that a slow client did not get."""
-        self.counts.drop(f"slow client, {policy.value}")
+    def dropped(self, policy: Policy, messages: int = 1) -> None:
+        """Count what a slow client did not get."""
+        self.counts.drops[f"slow client, {policy.value}"] += messages
 
     def gauges(self) -> dict[str, int]:
         """Return what `Report` tells about sockets."""

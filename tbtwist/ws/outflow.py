@@ -70,11 +70,14 @@ class Outflow:
         self.paused = False
         self._release(lambda: True)
 
-    def forget(self) -> None:
-        """Throw away what is kept: its client is too slow, or gone."""
-        if self._kept is not None:
-            self._kept.clear()
-            self._kept = None
+    def forget(self) -> int:
+        """Throw away what is kept, for its client is too slow, or gone: how many."""
+        if self._kept is None:
+            return 0
+        forgotten = len(self._kept)
+        self._kept.clear()
+        self._kept = None
+        return forgotten
 
     def pauseProducing(self) -> None:
         """The transport's buffer is full."""
@@ -110,6 +113,10 @@ class Kept:
         self._newest: dict[str, int] = {}
         self._next = 0
         self.bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._frames)
 
     def add(self, frame: Frame, dropped: Callable[[Policy], None]) -> bool:
         """Keep a frame, and drop others if need be; False if it has no place."""

@@ -53,8 +53,8 @@ class Factory(Protocol):
     def call_later(self, delay: float, what: Any) -> Any:
         """Call ``what`` after about ``delay`` seconds, on Autobahn's timer."""
 
-    def dropped(self, policy: Policy) -> None:
-        """Count a message that a slow client did not get."""
+    def dropped(self, policy: Policy, messages: int = 1) -> None:
+        """Count what a slow client did not get."""
 
 
 class WebSocketChannel(ReadingProtocol):
@@ -199,7 +199,7 @@ class WebSocketChannel(ReadingProtocol):
 
     def _write(self, frame: Frame) -> None:
         if not self._outflow.write(frame) and self._listener is not None:
-            self._outflow.forget()
+            self.factory.dropped(Policy.CLOSE, self._outflow.forget())
             self._listener.close(OVERLOADED, "too slow")
 
     def _opened(self, listener: Listener | None) -> None:

@@ -135,8 +135,10 @@ class ReadingProtocol(LeanProtocol):
 
     def _read_with_autobahn(self) -> bool:
         """Let Autobahn read a piece of what is left; False if it needs more."""
-        reading = self.state in _READING and not self._holds
-        return reading and bool(self.processData())
+        if self._holds or self.state not in _READING:
+            return False
+        under_way = bool(self.data) or self.current_frame is not None
+        return under_way and bool(self.processData())
 
     def _go_on_later(self) -> None:
         """Read no more before others have had their turn."""

@@ -41,7 +41,7 @@ def room(app):
 """
 CONFIG = """
 toolbox: {modules: [abuse_room]}
-http_worker: {port: 0, workers: 1, drain_timeout_s: 3}
+http_worker: {port: 0, workers: 1, drain_timeout_s: 3, trusted_proxies: [TRUSTED]}
 manager: {web_ui_port: 0}
 ws_worker:
   port: 0
@@ -59,10 +59,11 @@ class AbuseTests(TestCase):
 
     timeout = 240
 
-    async def start(self, more: str = "") -> System:
-        """Start the system with more lines for ``ws_worker``."""
+    async def start(self, more: str = "", trusted: str = "") -> System:
+        """Start the system with more lines for ``ws_worker``, and a trusted proxy."""
         allow_descriptors()
-        system = await System.start(self, CONFIG + more, files={"abuse_room.py": ROOM})
+        config = CONFIG.replace("TRUSTED", trusted) + more
+        system = await System.start(self, config, files={"abuse_room.py": ROOM})
         worker = await system.worker("ws-1")
         self.port, self.pid = worker["port"], worker["pid"]
         return system
@@ -267,6 +268,26 @@ class AbuseTests(TestCase):
                     client.send(sent)
                     self.assertEqual(1007, client.closed_with())
             self.assertEqual(len(bad), self.counted("closes", "1007"))
+            self.served()
+
+        await system.in_thread(drive)
+
+    async def test_too_often(self) -> None:
+        """One address that comes too often gets 429, and others are served."""
+        system = await self.start(
+            "  connects_per_s: 1\n  connects_burst: 5\n", trusted="127.0.0.1"
+        )
+
+        def status(address: str) -> bytes:
+            with raw(self.port, f"X-Forwarded-For: {address}") as client:
+                return client.head.split(b" ")[1]
+
+        def drive() -> None:
+            found = [status("203.0.113.7") for _ in range(50)]
+            self.assertEqual([b"101"] * 5, found[:5])
+            self.assertIn(b"429", found)
+            self.assertEqual(b"101", status("203.0.113.8"))
+            self.assertEqual(found.count(b"429"), self.counted("refused", "429"))
             self.served()
 
         await system.in_thread(drive)

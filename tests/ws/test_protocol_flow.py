@@ -103,6 +103,8 @@ class WritingTests(WireCase):
         self.unclog(client)
         self.assertEqual(client.frames(), [(CLOSE, closing(1013, "too slow"))])
         self.assertEqual(self.factory.backlog.total_bytes, 0)
+        reasons = {"slow client, close": 3, "the connection is closing": 1}
+        self.assertEqual(self.gateway.counts.drops, reasons)
         self.assertEqual(self.gateway.counts.closes, {1013: 1})
 
     def test_one_long_message(self) -> None:
