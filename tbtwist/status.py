@@ -13,12 +13,19 @@ WorkerState = Literal["starting", "running", "draining", "backoff", "stopped", "
 
 
 class LastExit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker's previous process ended, and why, in words."""
+    """How a worker's previous process ended, and why, in words.
+
+    ``in_flight`` is how many requests it said it was at work on, a moment before;
+    ``lines`` are the last that it wrote, the stacks of one that hung among them.
+    """
 
     at: str
     code: int | None
     signal: str | None
     reason: str
+    generation: int = 0
+    in_flight: int | None = None
+    lines: tuple[str, ...] = ()
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +51,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     bus_pending: int | msgspec.UnsetType | None = msgspec.UNSET
     bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
     last_exit: LastExit | None = None
+    exits: tuple[LastExit, ...] = ()
     detail: str = ""
 
 

@@ -215,7 +215,10 @@ class HttpRole:
     def figures(self) -> Mapping[str, int]:
         """Return what was served; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
-        served = {"REQUESTS_TOTAL": self._health.requests_total}
+        served = {
+            "REQUESTS_TOTAL": self._health.requests_total,
+            "IN_FLIGHT": self._health.in_flight,
+        }
         return {**served, **bus_summary(self._bus)}
 
 

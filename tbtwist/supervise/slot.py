@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,6 +18,7 @@ from tbtwist.supervise.policy import Policy
 from tbtwist.supervise.tenant import Tenant
 from tbtwist.supervise.workshop import Workshop, iso_utc
 
+_REMEMBERED_EXITS: Final = 5
 REFUSE_AFTER_S: Final = 2.0
 """A slot that nobody serves for longer refuses connections instead of queueing them."""
 
@@ -49,7 +51,7 @@ class Slot:
         self._listener: socket.socket | None = None
         self._unserved_since: float | None = None
         self._crashes = 0
-        self._last_exit: LastExit | None = None
+        self._exits: deque[LastExit] = deque(maxlen=_REMEMBERED_EXITS)
         self.tenant = Tenant(spec, shop, policy, self)
 
     @property
@@ -174,7 +176,7 @@ class Slot:
     def left(self, tenant: Tenant, end: LastExit) -> None:
         """Remember how a process ended."""
         if tenant is not self.successor:
-            self._last_exit = end
+            self._exits.append(end)
 
     def renew(self, spec: WorkerSpec, policy: Policy) -> None:
         """Take what new settings say, from the next tenant on; the address stays."""
@@ -210,7 +212,8 @@ class Slot:
             connections=self._figure("X_CONNECTIONS", "ws"),
             bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
             bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
-            last_exit=self._last_exit,
+            last_exit=self._exits[-1] if self._exits else None,
+            exits=tuple(self._exits),
             detail=self._describe(),
         )
 
