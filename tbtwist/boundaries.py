@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId
-from tbtwist.status import Status
+from tbtwist.status import Role, Status, UpdateStep
 
 # --- the bus -----------------------------------------------------------------
 
@@ -215,6 +215,27 @@ class ManagerPort(Protocol):
 
     def stop(self, timeout_s: float) -> Deferred[None]:
         """Drain and stop everything; fires when all children are gone."""
+
+    def plan(self, roles: Sequence[Role]) -> Sequence[str]:
+        """Return what `update` would do now, a line a step."""
+
+    def update(
+        self, say: Callable[[UpdateStep], None], roles: Sequence[Role]
+    ) -> Deferred[None]:
+        """Read the configuration again and replace all workers of ``roles``.
+
+        Fails with the reason when a new worker does not get ready; the old ones
+        serve on.
+        """
+
+    def start_worker(self, role: Role) -> Deferred[str]:
+        """Start one more worker; fires with its id when it serves."""
+
+    def stop_worker(self, worker_id: str) -> Deferred[None]:
+        """Let one worker drain and leave."""
+
+    def scale(self, role: Role, count: int) -> Deferred[None]:
+        """Start or stop workers until there are ``count`` of ``role``."""
 
 
 # --- what application code may ask of its process ----------------------------

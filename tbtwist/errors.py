@@ -120,6 +120,37 @@ class ControlFailed(TbtwistError):
 
 
 @attrs.define(eq=False)
+class ManagerBusy(TbtwistError):
+    """The manager is busy with {doing}; try again when that is done."""
+
+    doing: str
+
+
+@attrs.define(eq=False)
+class UnknownWorker(TbtwistError):
+    """There is no worker {worker} to stop; there are: {known}."""
+
+    worker: str
+    known: str
+
+
+@attrs.define(eq=False)
+class WorkerNotReady(TbtwistError):
+    """{worker} did not get ready: {reason}."""
+
+    worker: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class ProbeFailed(TbtwistError):
+    """The probe of {path} failed: {reason}."""
+
+    path: str
+    reason: str
+
+
+@attrs.define(eq=False)
 class ModuleFailed(TbtwistError):
     """The application module {module} cannot be loaded: {where}: {reason}."""
 

@@ -84,6 +84,7 @@ class Surroundings:
     notifier: Notifier
     lifeline: int | None = None
     on_failed_start: Callable[[], None] = lambda: None
+    on_ready: Callable[[], None] = lambda: None
 
     @property
     def supervised(self) -> bool:
@@ -196,6 +197,7 @@ class Lifetime(Service):
         if self._ending is None:
             self._ready = True
             _log.info("serving {place}", place=self._role.place)
+            self._around.on_ready()
             self._around.notifier.tell(READY=1, STATUS="serving")
             self._background.own("heartbeat", self._heartbeat.start(_HEARTBEAT_S))
 

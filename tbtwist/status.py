@@ -47,6 +47,18 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class UpdateStep(msgspec.Struct, frozen=True):
+    """What an update has come to: ``step`` of one worker, with its generation.
+
+    Steps: starting, ready, draining, gone; failed; started, stopped, moved.
+    """
+
+    worker: str
+    step: str
+    generation: int
+    detail: str = ""
+
+
 class ManagerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The manager itself. ``http_url`` is where a browser finds the application."""
 

@@ -139,6 +139,7 @@ class LifetimeTests(SynchronousTestCase):
             notifier=FakeNotifier(""),
             lifeline=lifeline,
             on_failed_start=lambda: self.cleaned.append(True),
+            on_ready=lambda: TOLD.append({"settled": True}),
         )
         return Lifetime(self.role, around)
 
@@ -164,7 +165,8 @@ class LifetimeTests(SynchronousTestCase):
         self.run_life()
         self.assertEqual([], TOLD)
         self.role.started.callback(None)
-        self.assertEqual({"READY": 1, "STATUS": "serving"}, TOLD[0])
+        self.assertEqual({"settled": True}, TOLD[0])
+        self.assertEqual({"READY": 1, "STATUS": "serving"}, TOLD[1])
         self.reactor.advance(1)
         self.assertEqual({"WATCHDOG": 1, "X_REQUESTS_TOTAL": 3}, TOLD[-1])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
 
 import attrs
 
 from tbtwist.api import failures
-from tbtwist.api.arguments import Arguments, read_arguments
+from tbtwist.api.arguments import read_arguments
 from tbtwist.api.context import Caller, Callers, request_data
 from tbtwist.api.request import Request
 from tbtwist.api.response import Response
@@ -16,10 +16,10 @@ from tbtwist.api.routes import CALL_METHODS, Routes
 from tbtwist.api.streams import Streams
 from tbtwist.apps.application import Application
 from tbtwist.apps.functions import Function
-from tbtwist.apps.request import RequestData
 from tbtwist.apps.runner import Runner
-from tbtwist.auth.access import AccessRules, decide
+from tbtwist.auth.access import NOBODY, AccessRules, MethodNotAllowed, decide
 from tbtwist.config.schema import HttpWorker
+from tbtwist.errors import Refused
 from tbtwist.identity import RandomBytes
 
 
@@ -50,26 +50,35 @@ class Calls:
         refused = failures.from_decision(decision, module, name)
         return refused or await self._call(function, request, caller)
 
+    def methods(self, path: str) -> tuple[str, ...]:
+        """Return the methods of what ``path`` names, if it is anything to strangers.
+
+        All that there are, where there is nothing: who only asks for methods does
+        not learn what exists.
+        """
+        with suppress(Refused):
+            function = self.app.find(*self.routes.called(path))
+            if function is not None:
+                decision = decide(self.rules, NOBODY, function.target, "OPTIONS")
+                if isinstance(decision, MethodNotAllowed):
+                    return decision.allowed
+        return CALL_METHODS
+
     async def _call(
         self, function: Function, request: Request, caller: Caller
     ) -> Response:
         arguments = read_arguments(request, self.config.max_form_fields)
-        data, kwargs = _call_arguments(function, request, arguments, caller)
+        kwargs = arguments.as_kwargs()
+        session = None
+        if function.wants_request:
+            kwargs["request"] = data = request_data(request, arguments, caller.session)
+            session = data.session
         result = await self.runner.run(
-            lambda: self.app.call(function, kwargs), timeout_s=self.config.timeout
+            lambda: self.app.call(function, kwargs),
+            timeout_s=self.config.timeout,
         )
-        cookie = await self.callers.cookie_for(caller, data.session, request)
-        answering = Answering(request, self.streams, self.random)
-        response = to_response(result, answering)
-        return response.with_headers(("Set-Cookie", cookie)) if cookie else response
-
-
-def _call_arguments(
-    function: Function, request: Request, arguments: Arguments, caller: Caller
-) -> tuple[RequestData, dict[str, Any]]:
-    """Return the request as functions see it, and the arguments of this call."""
-    data = request_data(request, arguments, caller.session)
-    kwargs = arguments.as_kwargs()
-    if function.wants_request:
-        kwargs["request"] = data
-    return data, kwargs
+        response = to_response(result, Answering(request, self.streams, self.random))
+        if session is None or session.change is None:
+            return response
+        cookie = await self.callers.cookie_for(caller, session.change, request)
+        return response.with_headers(("Set-Cookie", cookie))

@@ -75,16 +75,12 @@ class Callers:
         return Caller(found.session, found.subject(self._now()))
 
     async def cookie_for(
-        self, caller: Caller, session: AppSession, request: Request
-    ) -> str | None:
+        self, caller: Caller, change: LoggedIn | LoggedOut, request: Request
+    ) -> str:
         """Return the Set-Cookie that a function's login or logout asks for."""
-        match session.change:
-            case None:
-                return None
-            case LoggedOut():
-                return await self.log_out(caller, request)
-            case LoggedIn() as login:
-                return await self.log_in(login, request)
+        if isinstance(change, LoggedOut):
+            return await self.log_out(caller, request)
+        return await self.log_in(change, request)
 
     async def log_in(self, login: LoggedIn, request: Request) -> str:
         """Make the browser somebody; return the Set-Cookie that does it."""
@@ -146,7 +142,7 @@ def request_data(
         method=request.method,
         path=request.path,
         content_type=request.headers.get("content-type", ""),
-        headers=Headers(request.headers),
+        headers=Headers.received(request.headers),
         query_params=arguments.query,
         form_data=arguments.form if request.content_type in FORMS else None,
         body=raw.decode("utf-8", "replace") or None,

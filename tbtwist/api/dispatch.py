@@ -33,7 +33,7 @@ from tbtwist.api.logins import Logins
 from tbtwist.api.openapi import Description
 from tbtwist.api.request import NO_BODY, Request
 from tbtwist.api.response import Response
-from tbtwist.api.routes import GET, POST, Route, Routes
+from tbtwist.api.routes import CALL_METHODS, GET, POST, Route, Routes
 from tbtwist.api.streams import Stream, Streams
 from tbtwist.api.workerpaths import WorkerPaths
 from tbtwist.apps.application import Application
@@ -195,12 +195,14 @@ class Dispatcher:
         return response.with_headers(("X-Request-ID", request_id), *origin)
 
     def _request_id(self, request: Request) -> str:
+        if request.id:
+            return request.id
         given = request.headers.get("x-request-id", "")
         return given if _REQUEST_ID.match(given) else self.random(8).hex()
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            return self._cors.preflight(request)
+            return self._cors.preflight(request, self._methods(request.path))
         route = self._routes.fixed.get(request.path)
         if route is not None:
             return await self._own(route, request)
@@ -209,6 +211,12 @@ class Dispatcher:
         if not self.owns(request.path):
             return failures.failure(404, "Not Found")
         return await self._calls.answer(request)
+
+    def _methods(self, path: str) -> tuple[str, ...]:
+        route = self._routes.fixed.get(path)
+        if route is not None:
+            return route.methods
+        return self._calls.methods(path) if self.owns(path) else CALL_METHODS
 
     async def _own(self, route: Route, request: Request) -> Response:
         if request.method not in route.methods:

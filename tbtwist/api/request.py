@@ -44,7 +44,8 @@ class Request:
 
     ``path`` is percent-decoded once, ``query`` is as it came, without the
     question mark. Header names are in lower case. ``client_ip`` is the client's,
-    not the proxy's; ``secure`` says whether the client speaks TLS.
+    not the proxy's; ``secure`` says whether the client speaks TLS. ``id`` is empty
+    where nobody has named the request yet.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Request:
     parsed: ParsedBody = attrs.field(default=NO_BODY, repr=False)
     client_ip: str = ""
     secure: bool = False
+    id: str = ""
 
     @property
     def content_type(self) -> str:

@@ -102,7 +102,8 @@ class Response:
 
     def with_headers(self, *added: tuple[str, str]) -> Response:
         """Return the same response with more headers."""
-        return attrs.evolve(self, headers=(*self.headers, *added))
+        headers = (*self.headers, *added)
+        return Response(self.status, headers, self.body, self.stream_length)
 
 
 def json_response(value: object, status: int = 200) -> Response:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from inspect import isawaitable
 from typing import Any, Final
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -106,13 +105,13 @@ def result_of(function: Function, value: object) -> Result:
     """
     origin = [function.module, function.name, "tb"]
     if isinstance(value, Result):
-        return attrs.evolve(value, origin=value.origin or origin)
+        return value if value.origin else value.of(origin, raw=value.raw)
     made = Result.ok(
         value,
         data_info="Auto generated result",
         info="Function executed successfully",
     )
-    return attrs.evolve(made, origin=origin, raw=function.row)
+    return made.of(origin, raw=function.row)
 
 
 def failed(function: Function) -> Result:

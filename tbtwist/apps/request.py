@@ -25,6 +25,13 @@ class Headers:
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = {_header(name): value for name, value in (values or {}).items()}
 
+    @classmethod
+    def received(cls, values: Mapping[str, str]) -> Headers:
+        """Return headers whose names are in lower case, with dashes, already."""
+        headers = cls()
+        headers._values = dict(values)
+        return headers
+
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return a header by its name, in any case, with dashes or underscores."""
         return self._values.get(_header(name), default)
@@ -131,7 +138,19 @@ class AppSession:
     @classmethod
     def of(cls, data: SessionData) -> AppSession:
         """Return a session for one call."""
-        return cls(**attrs.asdict(data, recurse=False))
+        return cls(
+            data.user_id,
+            data.session_id,
+            data.user_name,
+            data.level,
+            data.spec,
+            data.exp,
+            data.provider_user_id,
+            data.validated,
+            data.anonymous,
+            data.extra,
+            data.live_data,
+        )
 
     @property
     def SiID(self) -> str:  # noqa: N802 - ToolBoxV2's name for it

@@ -273,6 +273,12 @@ class Result:
         """Return this result, with work that goes on after the answer."""
         return attrs.evolve(self, background=work)
 
+    def of(self, origin: list[str], *, raw: bool) -> Result:
+        """Return this result, as that of the function ``origin``."""
+        return Result(
+            self.outcome, self.result, self.info, origin, raw, self.background
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return the envelope (contract §2)."""
         data = self.result.data

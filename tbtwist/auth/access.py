@@ -50,6 +50,10 @@ class Subject:
         return self.level if self.authenticated else ANONYMOUS
 
 
+NOBODY: Final = Subject(level=ANONYMOUS, authenticated=False)
+"""Who calls without saying who it is."""
+
+
 @attrs.frozen
 class Target:
     """What is called. ``methods`` None means every method.
@@ -235,5 +239,9 @@ def decide(
     """
     question = _Question(rules, subject, target, method)
     table = _LEGACY_RULES if rules.legacy else _RULES
-    opinions = (rule(question) for rule in table)
-    return next(opinion for opinion in opinions if opinion is not None)
+    for rule in table:
+        opinion = rule(question)
+        if opinion is not None:
+            return opinion
+    msg = "the last rule always has an opinion"
+    raise AssertionError(msg)

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tbtwist.cli.options import common_options, find_manager, world
+from tbtwist.cli.options import World, common_options, find_manager, world
+
+if TYPE_CHECKING:
+    from tbtwist.status import Status
+
+_LOOK_EVERY_S = 1.0
 
 
 @click.command()
 @common_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
 @click.pass_context
-def status(ctx: click.Context, *, as_json: bool) -> None:
+def status(ctx: click.Context, *, as_json: bool, watch: bool) -> None:
     """Show the manager and every worker."""
+    here = world(ctx)
+    client = here.connect(Path(find_manager(ctx).settings.data_dir))
+    _show(here, client.status(), as_json=as_json)
+    try:
+        while watch:
+            here.pause(_LOOK_EVERY_S)
+            found = client.status()
+            if here.terminal:
+                click.clear()
+            _show(here, found, as_json=as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _show(here: World, found: Status, *, as_json: bool) -> None:
     from tbtwist.cli.rendering import coloured, document, plain
 
-    here = world(ctx)
-    settings = find_manager(ctx).settings
-    found = here.connect(Path(settings.data_dir)).status()
     if as_json:
         click.echo(document(found))
     elif here.terminal:

@@ -7,10 +7,12 @@ import errno
 import click
 from typing_extensions import override
 
+from tbtwist.cli.changing import scale, update, worker_start, worker_stop
 from tbtwist.cli.configuration import config
 from tbtwist.cli.failures import explain
 from tbtwist.cli.information import status, version
 from tbtwist.cli.lifecycle import restart, start, stop
+from tbtwist.cli.logs import logs
 from tbtwist.cli.options import common_options, is_verbose
 from tbtwist.cli.session import session
 
@@ -43,7 +45,10 @@ def tbtwist() -> None:
     """One server for Python applications: HTTP API, WebSockets, an event bus."""
 
 
-_VERBS = (start, stop, restart, status, config, session, version)
+_VERBS = (
+    *(start, stop, restart, status, update, scale, worker_start, worker_stop),
+    *(logs, config, session, version),
+)
 
 for verb in _VERBS:
     tbtwist.add_command(verb)

@@ -222,6 +222,7 @@ class Manager(Section, frozen=True):
     backoff_max_s: Seconds = 30.0
     stable_after_s: Seconds = 30.0
     max_restart_attempts: Positive = 5
+    probe_path: str = "/health"
     restart_delay: float = 2.0
     rolling_update_delay: float = 5.0
     live_dashboard_key: str = ""

@@ -38,11 +38,12 @@ class ApiLane:
             headers=exchange.headers,
             client_ip=exchange.client_ip,
             secure=exchange.secure,
+            id=exchange.request_id,
         )
         self._reader = (
             self._dispatcher.body_reader(self._request) if head.length else None
         )
-        self._running: Deferred[Any] | None = None
+        self._running: Deferred[None] | None = None
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -57,10 +58,8 @@ class ApiLane:
 
     def start(self) -> None:
         """Run the core."""
-        self._running = running = Deferred.fromCoroutine(
-            self._dispatcher.handle(self._request)
-        )
-        _ = running.addCallback(self._respond).addErrback(self._failed)
+        self._running = running = Deferred.fromCoroutine(self._run())
+        _ = running.addErrback(self._failed)
 
     def cancel(self) -> None:
         """Stop the core, or the sending of its response."""
@@ -71,13 +70,14 @@ class ApiLane:
             running.cancel()
         self._clean()
 
-    def _respond(self, response: Response) -> Deferred[None] | None:
+    async def _run(self) -> None:
+        response = await self._dispatcher.handle(self._request)
         self._exchange.has_run()
-        if not isinstance(response.body, bytes):
-            return Deferred.fromCoroutine(self._send(response))
-        self._clean()
-        self._exchange.answer(response)
-        return None
+        if isinstance(response.body, bytes):
+            self._clean()
+            self._exchange.answer(response)
+        else:
+            await self._send(response)
 
     def _failed(self, failure: Failure) -> None:
         """The client has left, or an answer broke off in the middle: cut it."""

@@ -29,6 +29,7 @@ from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import HttpIdentification
 from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
+from tbtwist.roles.probing import probe
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background, wait_until
@@ -138,6 +139,9 @@ class HttpRole:
         self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
         await self._begin()
         await join(process, self._bus, self._background, life, self._joined)
+        if process.probing:
+            path = process.settings.manager.probe_path
+            await probe(process.reactor, self._site, path)
         self._port = serve(
             process.reactor, self._listener, self._site, backlog=self._config.backlog
         )

@@ -270,6 +270,10 @@ class Lifecycle:
         """Return how often in a row it died young."""
         return self._life.quick_deaths
 
+    def adopt(self, policy: Policy) -> None:
+        """Be as patient as ``policy`` from the next timer on."""
+        self._life.policy = policy
+
     def spawn(self) -> None:
         """Start a worker that was never started or has been stopped."""
         self._machine.spawn()

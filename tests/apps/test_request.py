@@ -2,6 +2,7 @@
 
 import copy
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.apps.request import (
@@ -84,6 +85,13 @@ class SessionTests(SynchronousTestCase):
                 "live_data": {"level": "2"},
             },
         )
+
+    def test_nothing_is_forgotten(self) -> None:
+        """Whatever a cookie carries, the function sees."""
+        known = attrs.asdict(ANN)
+        given = attrs.asdict(AppSession.of(ANN))
+        self.assertEqual(given.pop("change"), None)
+        self.assertEqual(given, known)
 
     def test_get(self) -> None:
         """Fields and everything else are found by name."""

@@ -43,6 +43,23 @@ class SignerTests(SynchronousTestCase):
         changed = text[:at] + other + text[at + 1 :]
         self.assertIsNone(Signer([SECRET]).verify(changed))
 
+    def test_known_texts_are_bounded(self) -> None:
+        """However many texts come, all are told apart, and memory stays small."""
+        signer = Signer([SECRET])
+        texts = [signer.sign(b"%d" % number) for number in range(5000)]
+        for _ in range(2):
+            found = [signer.verify(text) for text in texts]
+            self.assertEqual(found, [b"%d" % number for number in range(5000)])
+        self.assertLess(len(signer._verified), len(texts))
+
+    def test_a_known_text_opens_no_door(self) -> None:
+        """One that is good does not make another good, seen before or after it."""
+        signer = Signer([SECRET])
+        good = signer.sign(b"ann")
+        forged = f"{good[:-1]}{'A' if good[-1] != 'A' else 'B'}"
+        answers = [signer.verify(text) for text in (forged, good, good, forged)]
+        self.assertEqual(answers, [None, b"ann", b"ann", None])
+
     @given(st.text())
     def test_garbage_is_none(self, text: str) -> None:
         """Text that we never signed is refused without an error."""

@@ -6,7 +6,7 @@ import msgspec
 
 import tbtwist
 from tbtwist.cli.rendering import plain
-from tbtwist.errors import ControlFailed
+from tbtwist.errors import ControlFailed, NoManager
 from tests.cli.worlds import FULL, NOW, CliTestCase, FakeManager
 
 
@@ -34,6 +34,15 @@ class StatusTests(CliTestCase):
         self.assertEqual(
             [w["id"] for w in found["workers"]], ["http-1", "ws-1", "broker"]
         )
+
+    def test_watch(self) -> None:
+        """``--watch`` looks again and again; when the manager goes, it ends."""
+        gone = NoManager(data_dir="/d")
+        self.world.manager = FakeManager(FULL, FULL, gone)
+        result = self.run_verb("status", "--watch")
+        self.assertEqual(result.exit_code, 3)
+        self.assertEqual(result.stdout, 2 * plain(FULL, NOW))
+        self.assertEqual(self.world.paused_s, 2.0)
 
     def test_data_directory(self) -> None:
         """The configuration decides which manager is asked; nothing is made."""

@@ -39,7 +39,8 @@ class SupervisorCase(SynchronousTestCase):
     def another(self, hooks: Hooks | None = None, **sections: Any) -> Supervisor:
         """Return a supervisor for the same data directory."""
         settings = Settings(data_dir=str(self.data_dir), **sections)
-        world = fake_world(self.reactor, self.network)
+        self.settings = settings
+        world = fake_world(self.reactor, self.network, lambda: self.settings)
         return Supervisor(settings, world, hooks or self.console.hooks())
 
     def latest(self, worker_id: str) -> FakeProcess:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,6 +16,7 @@ from twisted.internet.error import (
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from tbtwist.config.schema import Settings
 from tbtwist.errors import CannotBind
 from tbtwist.status import WorkerState, WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
@@ -236,7 +237,11 @@ def command(spec: WorkerSpec) -> tuple[str, ...]:
     return ("/bin/worker", spec.id)
 
 
-def fake_world(reactor: FakeReactor, network: FakeNetwork) -> World:
+def fake_world(
+    reactor: FakeReactor,
+    network: FakeNetwork,
+    reload: Callable[[], Settings] = Settings,
+) -> World:
     """Return a world in which nothing is real."""
     return World(
         reactor=reactor,
@@ -248,6 +253,7 @@ def fake_world(reactor: FakeReactor, network: FakeNetwork) -> World:
         measure=lambda pid: Usage(memory_bytes=pid * 1024, cpu_percent=1.5),
         bind=network.bind,
         open_pidfd=no_pidfd,
+        reload=reload,
     )
 
 
