@@ -242,6 +242,14 @@ class SecretUnusable(TbtwistError):
 
 
 @attrs.define(eq=False)
+class PrivateFileUnusable(TbtwistError):
+    """{path} {reason}."""
+
+    path: str
+    reason: str
+
+
+@attrs.define(eq=False)
 class KeysUnavailable(TbtwistError):
     """The token issuer's public keys cannot be fetched: {reason}."""
 
@@ -249,6 +257,13 @@ class KeysUnavailable(TbtwistError):
 
 
 # --- the bus -----------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class BusKeysUnusable(TbtwistError):
+    """The keys of the bus cannot be used: {reason}."""
+
+    reason: str
 
 
 @attrs.define(eq=False)

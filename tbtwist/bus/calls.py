@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from tbtwist.boundaries import CallHandler, IncomingCall
@@ -20,6 +19,7 @@ from tbtwist.bus.codec import (
     encode_route,
     only,
 )
+from tbtwist.bus.deadlines import Deadlines
 from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import (
     BadFrame,
@@ -43,7 +43,6 @@ class Question:
     method: str
     timeout_s: float
     done: Deferred[Any]
-    deadline: IDelayedCall | None = None
     expected: int | None = None
     answers: list[Any] = attrs.Factory(list)
 
@@ -60,6 +59,7 @@ class Calls:
         self._wire = around.wire
         self._identity = around.name
         self._asked: dict[str, Question] = {}
+        self._deadlines = Deadlines(around.clock, self._expired)
         self._last = 0
         self._handlers: dict[str, CallHandler] = {}
         self._answering = 0
@@ -116,9 +116,7 @@ class Calls:
             question.expected = 0
         self._asked[number] = question
         self._around.done["asked"] += 1
-        question.deadline = self._around.clock.callLater(
-            question.timeout_s, self._expired, number
-        )
+        self._deadlines.add(number, question.timeout_s)
 
     def _expired(self, number: str) -> None:
         question = self._asked[number]
@@ -134,8 +132,7 @@ class Calls:
     def _end(self, number: str, outcome: object) -> None:
         """Give a question its outcome, an answer or an error."""
         question = self._asked.pop(number)
-        if question.deadline is not None and question.deadline.active():
-            question.deadline.cancel()
+        self._deadlines.remove(number)
         if isinstance(outcome, Exception):
             self._around.counters[f"call: {type(outcome).__name__}"] += 1
             question.done.errback(outcome)
@@ -234,4 +231,5 @@ class Calls:
         self._closed = True
         for number in tuple(self._asked):
             self._end(number, Unroutable(target=self._asked[number].target))
+        self._deadlines.clear()
         self._background.cancel_all()

@@ -61,7 +61,9 @@ class BusCore:
     ) -> None:
         name = str(identity)
         outbox = Outbox(clock, wire, name)
-        around = self._around = Surroundings(clock, name, config, wire, outbox)
+        around = self._around = Surroundings(
+            clock, name, config, wire, outbox, counters=outbox.counters
+        )
         budget = self._budget = Budget(config.total_bytes)
         self._identity = identity
         self._forwards = Forwards(around, budget)
@@ -70,7 +72,7 @@ class BusCore:
         self._receptions = Receptions(around)
         self._calls = Calls(around)
         self._topics = Topics(around)
-        events = LinkEvents(lambda: self._deliveries.load, self._changed, self._tick)
+        events = LinkEvents(self._load, self._changed, self._tick)
         self._link = Link(around, self._topics, events)
         self._open = self._leaving = False
         self._left: Deferred[None] = Deferred()
@@ -81,6 +83,10 @@ class BusCore:
     def counters(self) -> Counter[str]:
         """What was dropped, refused or sent again, by reason."""
         return self._around.counters
+
+    def _load(self) -> int:
+        """Return how much we have to do, in things that are being handled."""
+        return self._deliveries.load + self._calls.answering
 
     # --- lifetime
 

@@ -28,7 +28,7 @@ def zeromq_bus(process: Process) -> EventBus:
     return ZmqBus(
         process.reactor,
         process.identity,
-        Endpoints.for_settings(process.settings),
+        Endpoints.for_settings(process.settings, process.random),
         BusConfig.from_settings(process.settings),
     )
 

@@ -106,8 +106,11 @@ class ChildEvents(Protocol):
     def said(self, line: str) -> None:
         """The child wrote a line to its output."""
 
+    def exited(self) -> None:
+        """The process is gone and reaped; its output may not be."""
+
     def ended(self, end: Exit) -> None:
-        """The child is gone and reaped, or could not be started."""
+        """The child is gone with its output, or could not be started."""
 
 
 class Lines:
@@ -256,6 +259,7 @@ class Child(ProcessProtocol):
     @override
     def processExited(self, reason: Failure) -> None:
         """Do not wait for a grandchild that still holds the output open."""
+        self._events.exited()
         self._grace = self._reactor.callLater(_OUTPUT_GRACE_S, self._close_output)
 
     def _close_output(self) -> None:

@@ -10,6 +10,7 @@ import attrs
 from msgspec import UNSET, UnsetType
 
 from tbtwist.net.listening import port_of
+from tbtwist.net.supervised import EXITS
 from tbtwist.status import LastExit, WorkerState, WorkerStatus
 from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
 from tbtwist.supervise.policy import Policy
@@ -141,8 +142,10 @@ class Slot:
     # --- the place of a tenant
 
     def descriptors(self) -> tuple[tuple[str, int], ...]:
-        """Return the listener, opened if it was not."""
+        """Return the listener, opened if it was not; to the broker, who has ended."""
         self.listen()
+        if self.spec.role == "broker":
+            return ((EXITS, self._shop.exits.read_end),)
         listener = self._listener
         return () if listener is None else ((self.spec.role, listener.fileno()),)
 

@@ -156,6 +156,10 @@ class Tenant:
         """Hand a line of its output on."""
         self._shop.said(self.spec.id, line)
 
+    def exited(self) -> None:
+        """Let the bus know at once; nobody else sees it sooner than we do."""
+        self._shop.exits.tell(self.spec.id, self.generation)
+
     def ended(self, end: Exit) -> None:
         """Tell how it ended; its life decides what comes next."""
         asked = self.farewell if end.code == 0 else ""

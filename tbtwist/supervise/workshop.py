@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from tbtwist.supervise.keeping import Generations
+from tbtwist.supervise.keeping import ExitPipe, Generations
 from tbtwist.supervise.world import World
 
 
@@ -17,14 +17,15 @@ class Workshop:
     """What all slots of a manager share.
 
     ``inherited`` are the descriptors that every child gets beside its listener;
-    ``addresses`` says where all workers listen, for their environment. ``changed``
-    is told the id of a worker with another state.
+    ``exits`` tells the broker at once whom it need not wait for; ``addresses`` says
+    where all workers listen, for their environment. ``changed`` is told the id of a worker with another state.
     """
 
     world: World
     runtime_dir: Path
     generations: Generations
     inherited: tuple[tuple[str, int], ...]
+    exits: ExitPipe
     addresses: Callable[[], Mapping[str, str]]
     changed: Callable[[str], None]
     said: Callable[[str, str], None]

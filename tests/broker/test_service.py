@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import zmq
 from twisted.application.service import IService
 from twisted.internet import reactor as global_reactor  # noqa: TID251 - real sockets
 from twisted.internet.defer import Deferred
@@ -18,10 +17,11 @@ from twisted.trial.unittest import TestCase
 from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.keys import BusKeys
 from tbtwist.bus.zeromq import ZmqBus
 from tbtwist.errors import AlreadyRunning, CannotBind
 from tbtwist.identity import WorkerId
-from tests.bus.fakes import FAST
+from tests.bus.fakes import FAST, on_tcp
 
 reactor: Any = global_reactor
 
@@ -100,21 +100,9 @@ class ServiceTests(TestCase):
 
     async def test_tcp(self) -> None:
         """Configured TCP addresses work."""
-        addresses = [f"tcp://127.0.0.1:{port}" for port in self.free_ports(4)]
-        endpoints = Endpoints(*addresses)
+        endpoints = on_tcp(BusKeys.new(secrets.token_bytes))
         self.broker(endpoints).startService()
         await self.greet(endpoints)
-
-    def free_ports(self, count: int) -> list[int]:
-        """Return ports that ZeroMQ just had."""
-        with zmq.Context() as context:
-            sockets = [context.socket(zmq.PULL) for _ in range(count)]
-            ports = [
-                socket.bind_to_random_port("tcp://127.0.0.1") for socket in sockets
-            ]
-            for socket in sockets:
-                socket.close(linger=0)
-        return ports
 
     async def test_a_second_broker_is_refused(self) -> None:
         """It does not steal the sockets: it names who has them, and the first goes on."""

@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 from tbtwist.boundaries import EventBus, IncomingCall
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
+from tbtwist.bus.keys import BusKeys
 from tbtwist.errors import (
     BadFrame,
     CallRefused,
@@ -26,7 +27,17 @@ from tbtwist.errors import (
 )
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
-from tests.bus.fakes import FAST, Client, MemoryRig, Rig, Seen, ZmqRig, item, kill
+from tests.bus.fakes import (
+    FAST,
+    Client,
+    MemoryRig,
+    Rig,
+    Seen,
+    ZmqRig,
+    item,
+    kill,
+    on_tcp,
+)
 
 reactor: Any = global_reactor
 
@@ -444,6 +455,18 @@ class Contract(Base):
         self.assertEqual(sorted(everyone), [["http-1", 2], ["http-2", 2]])
         self.assertEqual(await ws.call("ws-1", "who", 3, timeout_s=30), ["ws-1", 3])
 
+    async def test_a_call_goes_to_who_has_least_to_do(self) -> None:
+        """A worker that is busy with calls is spared while another one is idle."""
+        http1, http2, ws = await self.joined("http-1", "http-2", "ws-1")
+        self.serve(http1, http2)
+        stuck = [ws.call("http-1", "silence", None, timeout_s=60) for _ in range(9)]
+        for each in stuck:
+            each.addErrback(lambda failure: failure.trap(Unroutable))
+        busy = str(http1.identity)
+        await self.until(lambda: ws._around.table.members[busy].load == 9)
+        answers = [await ws.call("http", "who", n, timeout_s=30) for n in range(6)]
+        self.assertEqual(answers, [["http-2", n] for n in range(6)])
+
     async def test_a_call_to_nobody_fails_at_once(self) -> None:
         """Nobody there: an error, long before the deadline."""
         (ws,) = await self.joined("ws-1")
@@ -661,3 +684,12 @@ class ZmqContractTests(Contract, TestCase):
     def make_rig(self) -> Rig:
         """Return a broker and its sockets."""
         return ZmqRig(self, reactor)
+
+
+class TcpContractTests(Contract, TestCase):
+    """The promises, over ZeroMQ on TCP with keys."""
+
+    def make_rig(self) -> Rig:
+        """Return a broker and its sockets."""
+        keys = BusKeys.new(secrets.token_bytes)
+        return ZmqRig(self, reactor, on_tcp(keys))

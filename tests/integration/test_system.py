@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import threading
 from functools import partial
@@ -12,7 +13,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
+from tbtwist.bus.keys import BusKeys
 from tbtwist.services import wait_until
+from tests.bus.fakes import on_tcp
 from tests.integration.sample import FILES, config, get, post, socket
 from tests.integration.system import TWISTD, Child, System, reactor, spawn, threads
 
@@ -94,6 +97,30 @@ class ServingTests(TestCase):
             served |= {m["pid"] for m in heard[2:32]}
         workers = (await system.status())["workers"]
         self.assertLessEqual(served, {w["pid"] for w in workers if w["role"] == "http"})
+
+    async def test_bus_on_tcp(self) -> None:
+        """A configuration with TCP addresses works as it stands; its keys are private."""
+        there = on_tcp(BusKeys.new(secrets.token_bytes))
+        endpoints = (
+            f"zmq:\n  pub_endpoint: {there.subscribers}\n"
+            f"  sub_endpoint: {there.publishers}\n"
+            f"  req_endpoint: {there.broker}\n"
+            f"  http_to_ws_endpoint: {there.sends}\n"
+        )
+        system = await System.start(self, config(1, 1) + endpoints, files=FILES)
+        [port] = await system.ports("ws")
+
+        def drive() -> list[Any]:
+            with socket(port) as talk:
+                talk.hear(), talk.hear()
+                talk.say(n=7)
+                number = talk.hear()["n"]
+                talk.say(all="news")
+                return [number, talk.hear()["text"]]
+
+        self.assertEqual([7, "news"], await system.in_thread(drive))
+        mode = (system.data_dir / "bus_keys").stat().st_mode
+        self.assertEqual(0o600, mode & 0o777)
 
     async def test_broadcast(self) -> None:
         """What one client says to the room everybody in it hears exactly once."""
@@ -311,6 +338,16 @@ class SupervisionTests(TestCase):
         before is marked.
         """
         system = await self.start(http=2)
+        await self.count_through(system, "http-1", "http-2")
+
+    async def test_a_death_that_the_manager_saw_is_known_at_once(self) -> None:
+        """Messages move to another worker without waiting for the dead one's silence.
+
+        The time after which silence is a death is longer here than this test may
+        take; so nothing but the manager's word can have moved them.
+        """
+        patient = config(http=2) + "zmq:\n  heartbeat_timeout_s: 3600\n"
+        system = await System.start(self, patient, files=FILES)
         await self.count_through(system, "http-1", "http-2")
 
     async def test_messages_survive_the_broker(self) -> None:

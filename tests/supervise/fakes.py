@@ -217,6 +217,7 @@ class ChildLog:
     def __init__(self) -> None:
         self.facts: list[Mapping[str, str]] = []
         self.lines: list[str] = []
+        self.exits = 0
         self.ends: list[Exit] = []
 
     def notified(self, facts: Mapping[str, str]) -> None:
@@ -226,6 +227,10 @@ class ChildLog:
     def said(self, line: str) -> None:
         """Keep it."""
         self.lines.append(line)
+
+    def exited(self) -> None:
+        """Count it."""
+        self.exits += 1
 
     def ended(self, end: Exit) -> None:
         """Keep it."""

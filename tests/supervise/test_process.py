@@ -281,6 +281,7 @@ class ChildTests(SynchronousTestCase):
         """A process that has been reaped gets no signal: its pid may be another's."""
         process = self.started()
         process.reaped(0)
+        self.assertEqual((self.log.exits, self.log.ends), (1, []))
         self.child.signal("KILL")
         self.assertEqual(process.signals, [])
         self.reactor.advance(1)

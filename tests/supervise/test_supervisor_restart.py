@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tests.supervise.cases import EVERYBODY, SupervisorCase
 
 
@@ -29,6 +31,15 @@ class RestartTests(SupervisorCase):
         assert after.last_exit is not None
         self.assertEqual(after.last_exit.reason, "killed by SIGKILL")
         self.assertEqual(after.last_exit.signal, "SIGKILL")
+
+    def test_the_broker_hears_of_an_end(self) -> None:
+        """The bus knows of a dead worker at once, though its output is still open."""
+        self.start_all()
+        pipe = self.latest("broker").descriptors[3]
+        victim = self.latest("http-1")
+        failure = victim.reaped(None, 9)
+        self.assertEqual(os.read(pipe, 99), b"http-1.1\n")
+        victim.child.processEnded(failure)
 
     def test_others_are_left_alone(self) -> None:
         """Nobody else is disturbed when a worker, even the broker, is replaced."""
