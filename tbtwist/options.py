@@ -52,6 +52,7 @@ class Options(UsageOptions):
     optFlags: Sequence[Sequence[object]] = (
         ("verbose", "v", "Log debug events too."),
         ("console", None, "Show people the workers' states (manager)."),
+        ("reload", None, "Replace the http workers when code changes (manager)."),
     )
     loaded: Loaded
     descriptors: dict[str, int]
@@ -232,6 +233,7 @@ def _process(options: Options, reactor: Any) -> Process:
         verbose=bool(options["verbose"]),
         log_format=options["log-format"],
         reload=lambda: _settings(options["config"]),
+        reloads=bool(options["reload"]),
         probing=os.environ.pop("TB_PROBING", "") == "1",
     )
 
