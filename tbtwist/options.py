@@ -215,7 +215,7 @@ def _process(options: Options, reactor: Any) -> Process:
             notifier=options.notifier,
             lifeline=options.lifeline,
             on_failed_start=lambda: _remove_pidfile(options.twistd["pidfile"]),
-            on_ready=_settle_memory,
+            on_ready=settle_memory,
         ),
         settings=options.loaded.settings,
         warnings=options.loaded.warnings,
@@ -252,7 +252,7 @@ def _explain_when_asked() -> None:
         faulthandler.register(signal.SIGUSR2, file=sys.__stderr__, all_threads=True)
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Keep the collector from looking again and again at what stays anyway.
 
     All that is loaded when a role gets ready lives as long as the process; what a

@@ -27,6 +27,7 @@ ModuleName = Annotated[str, Meta(pattern=rf"^{_NAMES}\Z")]
 MountedPlace = Annotated[str, Meta(pattern=rf"^{_NAMES}(:{_NAME})?\Z")]
 AppPlace = Annotated[str, Meta(pattern=rf"^(tbtwist|toolboxv2|{_NAMES}:{_NAME})\Z")]
 MountPath = Annotated[str, Meta(pattern=r"^/")]
+SlowClients = Literal["close", "drop_oldest", "conflate"]
 Environment = Literal["development", "production", "tauri"]
 
 KIB: Final = 1024
@@ -172,6 +173,14 @@ class WsWorker(Section, frozen=True):
     backlog: Positive = 2048
     drain_timeout_s: Seconds = 10.0
     compression: bool = False
+    slow_clients: SlowClients = "close"
+    channel_policies: Mapping[str, SlowClients] = {}
+    max_waiting_bytes: Positive = 2 * MIB
+    max_waiting_total_bytes: Positive = 256 * MIB
+    handshake_timeout_s: Seconds = 10.0
+    max_handshakes: Positive = 5000
+    connects_per_s: Seconds = 20.0
+    connects_burst: Positive = 200
     allowed_origins: tuple[str, ...] = ()
     wrap_replies: Literal["auto", "always", "never"] = "auto"
     instance_prefix: str = "ws"
