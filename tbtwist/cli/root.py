@@ -11,6 +11,7 @@ from tbtwist.cli.configuration import config
 from tbtwist.cli.failures import explain
 from tbtwist.cli.information import status, version
 from tbtwist.cli.lifecycle import restart, start, stop
+from tbtwist.cli.nginx import nginx_config, nginx_reload
 from tbtwist.cli.options import common_options, is_verbose
 from tbtwist.cli.session import session
 
@@ -43,7 +44,10 @@ def tbtwist() -> None:
     """One server for Python applications: HTTP API, WebSockets, an event bus."""
 
 
-_VERBS = (start, stop, restart, status, config, session, version)
+_VERBS = (
+    *(start, stop, restart, status),
+    *(nginx_config, nginx_reload, config, session, version),
+)
 
 for verb in _VERBS:
     tbtwist.add_command(verb)
