@@ -212,6 +212,17 @@ class NoBus(TbtwistError):
     """This application is not connected to a bus."""
 
 
+# --- inside another program --------------------------------------------------
+
+
+class OnReactorThread(TbtwistError):
+    """This waits for the event loop, so it cannot be called on the loop's own thread."""
+
+
+class NotStarted(TbtwistError):
+    """App not initialized"""  # noqa: D415 - ToolBoxV2's words
+
+
 # --- HTTP --------------------------------------------------------------------
 
 

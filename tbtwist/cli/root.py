@@ -8,6 +8,7 @@ import click
 from typing_extensions import override
 
 from tbtwist.cli.configuration import config
+from tbtwist.cli.desktop import desktop
 from tbtwist.cli.failures import explain
 from tbtwist.cli.information import status, version
 from tbtwist.cli.lifecycle import restart, start, stop
@@ -46,7 +47,7 @@ def tbtwist() -> None:
 
 _VERBS = (
     *(start, stop, restart, status),
-    *(nginx_config, nginx_reload, config, session, version),
+    *(desktop, nginx_config, nginx_reload, config, session, version),
 )
 
 for verb in _VERBS:

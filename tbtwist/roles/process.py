@@ -39,6 +39,8 @@ class Process:
     console: TextIO | None
     verbose: bool
     log_format: LogFormat
+    broker_inside: bool = False
+    """Whether the broker lives in this process, so that it is there at once."""
 
     @property
     def reactor(self) -> Any:
