@@ -52,8 +52,8 @@ async def join(
 ) -> None:
     """Join the bus and announce readiness.
 
-    Under a manager this waits for the broker, since ready means reachable. By
-    hand a role serves at once, and joins when there is a broker. A worker that
+    Under a manager, and with the broker in the same process, this waits for the
+    broker, since ready means reachable. By hand a role serves at once, and joins when there is a broker. A worker that
     was declared dead meanwhile has lost its lanes to others; it finishes its
     requests and ends, and whoever started it starts a new one.
     """
@@ -64,7 +64,7 @@ async def join(
         bus.announce(ready=True)
         on_ready()
 
-    if process.around.supervised:
+    if process.around.supervised or process.broker_inside:
         await joining()
     else:
         background.spawn("joining the bus", joining())

@@ -46,6 +46,8 @@ class Process:
     reload: Callable[[], Settings]
     probing: bool = False
     reloads: bool = False
+    broker_inside: bool = False
+    """Whether the broker lives in this process, so that it is there at once."""
 
     @property
     def reactor(self) -> Any:
