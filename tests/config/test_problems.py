@@ -110,7 +110,7 @@ class ProblemTests(SynchronousTestCase):
             "http_worker: {port: 80.5}": "a whole number from 0 to 65535, not 80.5",
             "http_worker: {backlog: 9999999999999}": "expected a whole number from 1, not",
             "nginx: {server_name: 5}": "expected host names separated by spaces, not 5; put it in quotes",
-            "toolbox: {app: [a]}": "expected text, not a list",
+            "toolbox: {api_prefix: [a]}": "expected text, not a list",
             "toolbox: {app: {a: b}}": "expected text, not a mapping",
             'nginx: {server_name: "a\\rb"}': "in one line, without control characters",
             "toolbox: {modules: shop}": "expected a list, not the text 'shop'",
