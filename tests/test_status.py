@@ -100,7 +100,7 @@ class StatusTests(SynchronousTestCase):
         )
         [found] = msgspec.convert(encoded(worker)["workers"], list[dict[str, object]])
         end = {"at": "t", "code": None, "signal": "SIGKILL", "reason": "killed"}
-        story = {"generation": 0, "in_flight": None, "lines": []}
+        story: dict[str, object] = {"generation": 0, "in_flight": None, "lines": []}
         self.assertEqual(found["last_exit"], {**end, **story})
 
     def test_read_back(self) -> None:
