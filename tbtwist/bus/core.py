@@ -254,6 +254,9 @@ class BusCore:
             return
         try:
             route = decode_route(frames[0])
+            if self._around.table.has_buried(route.origin):
+                self.counters["refused: gone"] += 1
+                return
             self._takers.get(route.verb, self._strange)(route, frames[1:])
         except BadFrame as error:
             self._around.count_bad(error)
@@ -276,6 +279,8 @@ class BusCore:
     def _tick(self, now: float) -> None:
         self._forwards.tick(now)
         self._sends.tick(now)
+        if not self._link.ready:
+            self._deliveries.ask_to_be_forgotten()
 
     def _unroutable(self, _: Route, frames: Sequence[bytes]) -> None:
         """Something of ours was not delivered; lanes try again, calls fail."""

@@ -98,7 +98,11 @@ class Link:
     def hello(self) -> None:
         """Tell the broker how we are, now."""
         around = self._around
-        beat = Beat(ready=self.ready, load=self._events.load())
+        beat = Beat(
+            ready=self.ready,
+            load=self._events.load(),
+            buried=around.table.returned,
+        )
         route = encode_route(Verb.BEAT, "", around.name)
         if not around.wire.transmit((route, encode_payload(around.name, beat))):
             around.counters["beat not sent"] += 1
@@ -142,8 +146,8 @@ class Link:
         if restarted or not was_known:
             self._echoed = False
             change = attrs.evolve(change, matters=True)
-        if not table.known:
+        if not table.known or table.returned:
             self.hello()
-        elif not (self._echoed or self._echoing.running):
+        if table.known and not (self._echoed or self._echoing.running):
             _ = self._echoing.start(around.config.echo_every_s)
         self._events.changed(change)
