@@ -141,6 +141,10 @@ class BusCore:
         announced = not (table.known and table.takes_keys(self._around.name))
         return announced and self._deliveries.empty
 
+    async def published(self, timeout_s: float) -> bool:
+        """Wait until what we published has passed the broker; False if it has not."""
+        return await self._link.echo(timeout_s)
+
     def close(self) -> Deferred[None]:
         """As `EventBus.close`: say goodbye, and wait a moment for the answer."""
         self._leaving = True

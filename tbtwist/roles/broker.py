@@ -54,7 +54,7 @@ class BrokerRole:
         if self._process.around.supervised:
             await wait_until(
                 self._process.reactor,
-                lambda: not self._service.table.workers,
+                lambda: not self._service.table.anybody_waits,
                 self._patience_s,
             )
 
