@@ -7,7 +7,7 @@ which one runs. All methods are called on the reactor's thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -100,6 +100,10 @@ class EventBus(Protocol):
     @property
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was dropped, refused, missed or sent again, by reason."""
 
     def colleagues(self, role: str) -> int:
         """How many workers of ``role`` the broker has announced."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
 SCHEMA_VERSION = 1
+
+BUS_FIGURE = "BUS:"
+"""How the names of a worker's figures about its bus begin."""
 
 Role = Literal["http", "ws", "broker"]
 WorkerState = Literal["starting", "running", "draining", "backoff", "stopped", "failed"]
@@ -22,7 +26,10 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None."""
+    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None.
+
+    ``bus`` counts what was dropped, refused, missed or sent again, by reason.
+    """
 
     id: str
     role: Role
@@ -38,6 +45,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
     last_exit: LastExit | None = None
+    bus: Mapping[str, int] = {}
     detail: str = ""
 
 

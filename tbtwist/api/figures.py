@@ -78,7 +78,7 @@ class Figures:
 class Report:
     """Everything that ``/metrics`` tells.
 
-    ``bus`` returns the figures of the bus, by their names in R1.2.
+    ``bus`` returns the counters of the bus by their reasons.
     """
 
     health: Health
@@ -117,10 +117,17 @@ class Report:
         yield latency
         for name, text, value in self._gauges():
             yield GaugeMetricFamily(f"tbtwist_{name}", text, value=value)
-        for name, count in self.bus().items():
-            yield CounterMetricFamily(
-                f"tbtwist_bus_{name}", f"{name} of the bus", count
-            )
+        yield self._bus_events()
+
+    def _bus_events(self) -> Metric:
+        family = CounterMetricFamily(
+            "tbtwist_bus_events",
+            "What was dropped, refused, missed or sent again on the bus",
+            labels=["reason"],
+        )
+        for reason, count in sorted(self.bus().items()):
+            family.add_metric([reason], count)
+        return family
 
     def _answers(self) -> Metric:
         family = CounterMetricFamily(

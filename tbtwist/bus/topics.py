@@ -23,6 +23,8 @@ from tbtwist.events import Item, Publication
 
 _log = Logger()
 
+MISSED: Final = "publication: missed"
+"""How the counters of gaps begin; the topic follows."""
 REMEMBERED: Final = 10_000
 """Topics that a publisher counts, and publishers' topics that a receiver counts."""
 
@@ -149,7 +151,7 @@ class Topics:
         """Return how many are missing before these ``count``, and note the last."""
         missed = self._seen.missed(origin, topic, number, count)
         if missed:
-            self._around.counters[f"publication: missed {topic}"] += missed
+            self._around.counters[f"{MISSED} {topic}"] += missed
         return missed
 
     def _give(self, subscription: Subscribed, publication: Publication) -> None:

@@ -36,13 +36,13 @@ def document(status: Status) -> bytes:
 
 
 def _worker_document(worker: dict[str, Any]) -> dict[str, Any]:
-    """Return the contract's keys of one worker, in the contract's order."""
+    """Return the contract's keys of one worker, in its order; then the bus' counters."""
     counter = {"http": "requests_total", "ws": "connections"}.get(worker["role"])
-    last_exit = worker["last_exit"]
+    last = {key: worker[key] for key in ("last_exit", "bus")}
     own = {counter: worker.get(counter)} if counter else {}
-    dropped = {"requests_total", "connections", "last_exit", "detail"}
+    dropped = {"requests_total", "connections", "detail", *last}
     kept = {key: value for key, value in worker.items() if key not in dropped}
-    return {**kept, **own, "last_exit": last_exit}
+    return {**kept, **own, **last}
 
 
 def headline(status: Status) -> str:

@@ -27,7 +27,7 @@ from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import HttpIdentification
-from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_figures, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background, wait_until
@@ -116,6 +116,7 @@ class HttpRole:
             now=process.now,
             health=self._health,
             random=process.random,
+            bus_figures=lambda: self._bus.counters,
         )
 
     async def start(self, life: Life) -> None:
@@ -196,7 +197,10 @@ class HttpRole:
     def figures(self) -> Mapping[str, int]:
         """Return how many requests were served; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
-        return {"REQUESTS_TOTAL": self._health.requests_total}
+        return {
+            "REQUESTS_TOTAL": self._health.requests_total,
+            **bus_figures(self._bus.counters),
+        }
 
 
 def on_zeromq(process: Process) -> HttpRole:

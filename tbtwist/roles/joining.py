@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.logger import Logger
@@ -10,9 +11,11 @@ from twisted.logger import Logger
 from tbtwist.boundaries import EventBus
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.topics import MISSED
 from tbtwist.lifetime import Life
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
+from tbtwist.status import BUS_FIGURE
 
 _log = Logger()
 DRAIN_MARGIN_S = 1.0
@@ -31,6 +34,18 @@ def zeromq_bus(process: Process) -> EventBus:
         Endpoints.for_settings(process.settings, process.random),
         BusConfig.from_settings(process.settings),
     )
+
+
+def bus_figures(counters: Mapping[str, int]) -> dict[str, int]:
+    """Return the counters of a bus as a role's figures.
+
+    What was missed is one figure: topics are as many as applications like.
+    """
+    figures: Counter[str] = Counter()
+    for reason, count in counters.items():
+        what = MISSED if reason.startswith(MISSED) else reason
+        figures[f"{BUS_FIGURE}{what}"] += count
+    return dict(figures)
 
 
 async def join(

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from tbtwist.errors import CannotBind
 from tbtwist.net.listening import port_of
 from tbtwist.net.supervised import EXITS
-from tbtwist.status import LastExit, WorkerState, WorkerStatus
+from tbtwist.status import BUS_FIGURE, LastExit, WorkerState, WorkerStatus
 from tbtwist.supervise.keeping import NOTIFY_PREFIX, ExitPipe, Generations
 from tbtwist.supervise.lifecycle import Lifecycle
 from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
@@ -247,11 +247,20 @@ class Slot:
             requests_total=self._figure("http", "X_REQUESTS_TOTAL"),
             connections=self._figure("ws", "X_CONNECTIONS"),
             last_exit=self._last_exit,
+            bus=self._bus_figures(),
             detail=self._describe(),
         )
 
     def _figure(self, role: str, name: str) -> int | UnsetType | None:
         return self._figures.get(name) if self.spec.role == role else UNSET
+
+    def _bus_figures(self) -> dict[str, int]:
+        first = f"{_FIGURE}{BUS_FIGURE}"
+        return {
+            name.removeprefix(first): count
+            for name, count in sorted(self._figures.items())
+            if name.startswith(first)
+        }
 
     def _describe(self) -> str:
         if self.state == "failed":

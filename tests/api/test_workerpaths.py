@@ -58,7 +58,7 @@ class MetricsTests(CoreTestCase):
         self.assertEqual(
             samples["tbtwist_http_request_duration_seconds_bucket['+Inf']"], 3
         )
-        self.assertEqual(samples["tbtwist_bus_events_sent_total"], 3)
+        self.assertEqual(samples["tbtwist_bus_events_total['events_sent']"], 3)
         self.assertEqual(samples["tbtwist_ready"], 1)
         self.assertEqual(samples["tbtwist_app_threads_busy"], 0)
 

@@ -1,0 +1,26 @@
+"""What a role tells of its bus."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tbtwist.net.supervised import parse_notification
+from tbtwist.roles.joining import bus_figures
+
+
+class FiguresTests(SynchronousTestCase):
+    """The bus' counters as figures."""
+
+    def test_by_reason(self) -> None:
+        """Each reason is a figure that gets through to the manager."""
+        figures = bus_figures({"dropped: bad frame": 3, "sent again": 1})
+        told = "\n".join(f"X_{name}={count}" for name, count in figures.items())
+        self.assertEqual(
+            parse_notification(told.encode()),
+            {"X_BUS:dropped: bad frame": "3", "X_BUS:sent again": "1"},
+        )
+
+    def test_topics_are_one_figure(self) -> None:
+        """However many topics there are, the status stays readable."""
+        missed = {f"publication: missed topic {n}\n=": n for n in range(100)}
+        self.assertEqual(bus_figures(missed), {"BUS:publication: missed": 4950})
