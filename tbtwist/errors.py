@@ -359,6 +359,14 @@ class QueueFull(TbtwistError):
 
 
 @attrs.define(eq=False)
+class NoBroker(TbtwistError):
+    """There is no broker for the data directory {data_dir}: {reason}."""
+
+    data_dir: str
+    reason: str
+
+
+@attrs.define(eq=False)
 class BusUnavailable(TbtwistError):
     """The bus did not become ready within {timeout_s:g} s."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
 SCHEMA_VERSION = 1
+
+BUS_FIGURE = "BUS:"
+"""How the names of a worker's figures about its bus begin."""
 
 Role = Literal["http", "ws", "broker"]
 WorkerState = Literal["starting", "running", "draining", "backoff", "stopped", "failed"]
@@ -34,6 +38,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``bus_pending`` are items that its bus has at hand, ``bus_incidents`` what was
     dropped, refused or repeated; the worker's ``/metrics`` says more.
     ``drops`` counts by reason what a ws worker could not bring to its end.
+    ``bus`` counts what was dropped, refused, missed or sent again, by reason.
     """
 
     id: str
@@ -53,6 +58,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
     drops: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     last_exit: LastExit | None = None
+    bus: Mapping[str, int] = {}
     exits: tuple[LastExit, ...] = ()
     detail: str = ""
 

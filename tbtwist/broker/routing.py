@@ -30,7 +30,7 @@ from tbtwist.bus.codec import (
 )
 from tbtwist.bus.config import BusConfig
 from tbtwist.errors import BadFrame
-from tbtwist.identity import WorkerId
+from tbtwist.identity import CLIENT_ROLE, WorkerId
 
 _log = Logger()
 
@@ -96,6 +96,12 @@ class RoutingTable:
     def workers(self) -> tuple[str, ...]:
         """Return the identities of those who are there."""
         return tuple(self._workers)
+
+    @property
+    def anybody_waits(self) -> bool:
+        """Whether anybody is here who needs us to drain; programs do not."""
+        roles = {worker.identity.role for worker in self._workers.values()}
+        return bool(roles - {CLIENT_ROLE})
 
     # --- boundaries.Router
 

@@ -65,6 +65,7 @@ class BusCore:
             clock, name, config, wire, outbox, counters=outbox.counters
         )
         budget = self._budget = Budget(config.total_bytes)
+        outbox.on_refused = self._not_taken
         self._identity = identity
         self._forwards = Forwards(around, budget)
         self._sends = Sends(around, budget)
@@ -148,6 +149,10 @@ class BusCore:
         announced = not (table.known and table.takes_keys(self._around.name))
         return announced and self._deliveries.empty
 
+    async def published(self, timeout_s: float) -> bool:
+        """Wait until what we published has passed the broker; False if it has not."""
+        return await self._link.echo(timeout_s)
+
     def close(self) -> Deferred[None]:
         """As `EventBus.close`: say goodbye, and wait a moment for the answer."""
         self._leaving = True
@@ -158,7 +163,8 @@ class BusCore:
         around.outbox.flush()
         if self._link.ready:  # a goodbye is no death
             self.announce(ready=False)
-        around.wire.transmit((encode_route(Verb.LEAVE, "", around.name),))
+        if not around.wire.transmit((encode_route(Verb.LEAVE, "", around.name),)):
+            around.counters["goodbye not sent"] += 1
         patience = around.clock.callLater(around.config.heartbeat_s, self._shut)
 
         def stop_waiting(_: None) -> None:
@@ -288,12 +294,17 @@ class BusCore:
         if old is None:
             raise BadFrame(reason="nothing said about what was unroutable")
         self.counters[f"unroutable: {old.verb.name.lower()}"] += 1
-        if old.verb is Verb.FORWARD:
-            self._forwards.lost(old.destination)
-        elif old.verb is Verb.SEND:
-            self._sends.lost(old.destination)
-        elif old.verb is Verb.CALL:
+        if old.verb is Verb.CALL:
             self._calls.unroutable(only(frames[1:], 1)[0])
+        else:
+            self._not_taken(old.verb, old.destination)
+
+    def _not_taken(self, verb: Verb, destination: str) -> None:
+        """Let the lanes to ``destination`` send again soon what did not get there."""
+        if verb is Verb.FORWARD:
+            self._forwards.lost(destination)
+        elif verb is Verb.SEND:
+            self._sends.lost(destination)
 
     def _put_out(self, _: Route, frames: Sequence[bytes]) -> None:
         """The broker does not want us: as the answer to LEAVE, or for good."""

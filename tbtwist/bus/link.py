@@ -27,6 +27,7 @@ from tbtwist.bus.table import Change
 from tbtwist.bus.topics import Topics
 from tbtwist.bus.wire import Surroundings
 from tbtwist.events import Event, Item, Publication
+from tbtwist.services import wait_until
 
 _log = Logger()
 
@@ -126,6 +127,18 @@ class Link:
     def _echo(self) -> None:
         event = Event(type="bus.echo", source=self._around.name)
         self._topics.publish(self._echo_topic, Item(event))
+
+    async def echo(self, timeout_s: float) -> bool:
+        """Publish to ourselves, after all that we published; False when it is lost."""
+        heard: list[Publication] = []
+        subscription = self._topics.subscribe(
+            self._echo_topic, heard.append, wired=True
+        )
+        self._echo()
+        clock = self._around.clock
+        arrived = await wait_until(clock, lambda: bool(heard), timeout_s)
+        subscription.cancel()
+        return arrived
 
     def _heard_echo(self, _: Publication) -> None:
         if self._echoing.running:

@@ -36,16 +36,17 @@ def document(status: Status) -> bytes:
 
 
 def _worker_document(worker: dict[str, Any]) -> dict[str, Any]:
-    """Return the contract's keys of one worker, in the contract's order."""
+    """Return the contract's keys of one worker, in its order; then the bus' counters."""
     counter = {"http": "requests_total", "ws": "connections"}.get(worker["role"])
     own = (counter, "bus_pending", "bus_incidents") if counter else ()
-    dropped = {"requests_total", "connections", "last_exit", "exits", "detail", *own}
+    dropped = {"requests_total", "connections", "last_exit", "exits"}
+    dropped |= {"detail", "bus", *own}
     kept = {key: value for key, value in worker.items() if key not in dropped}
     figures = {key: worker.get(key) for key in own}
     last = worker["last_exit"]
     if last is not None:
         last = {key: last[key] for key in ("at", "code", "signal", "reason")}
-    return {**kept, **figures, "last_exit": last}
+    return {**kept, **figures, "last_exit": last, "bus": worker["bus"]}
 
 
 def headline(status: Status) -> str:

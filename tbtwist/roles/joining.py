@@ -13,6 +13,7 @@ from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
+from tbtwist.status import BUS_FIGURE
 
 _log = Logger()
 DRAIN_MARGIN_S = 1.0
@@ -40,7 +41,13 @@ def bus_summary(bus: EventBus) -> Mapping[str, int]:
     return {
         "BUS_PENDING": now["lane_items"] + now["deliveries_waiting"],
         "BUS_INCIDENTS": sum(figures.incidents.values()),
+        **bus_reasons(figures.incidents),
     }
+
+
+def bus_reasons(incidents: Mapping[str, int]) -> dict[str, int]:
+    """Return what went wrong on a bus, by reason, as a role's figures."""
+    return {f"{BUS_FIGURE}{reason}": count for reason, count in incidents.items()}
 
 
 async def join(

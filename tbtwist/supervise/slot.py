@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from tbtwist.net.listening import port_of
 from tbtwist.net.supervised import EXITS
-from tbtwist.status import LastExit, WorkerState, WorkerStatus
+from tbtwist.status import BUS_FIGURE, LastExit, WorkerState, WorkerStatus
 from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
 from tbtwist.supervise.policy import Policy
 from tbtwist.supervise.tenant import Tenant
@@ -217,6 +217,7 @@ class Slot:
             bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
             bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
             last_exit=self._exits[-1] if self._exits else None,
+            bus=self._bus_figures(),
             exits=tuple(self._exits),
             detail=self._describe(),
         )
@@ -230,6 +231,14 @@ class Slot:
             return UNSET
         found = ((name.partition(_DROPS), n) for name, n in self.tenant.figures.items())
         return {reason: n for (_, mark, reason), n in found if mark}
+
+    def _bus_figures(self) -> dict[str, int]:
+        first = f"X_{BUS_FIGURE}"
+        return {
+            name.removeprefix(first): count
+            for name, count in sorted(self.tenant.figures.items())
+            if name.startswith(first)
+        }
 
     def _describe(self) -> str:
         life = self.tenant.life

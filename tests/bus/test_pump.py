@@ -90,7 +90,7 @@ class PumpTests(SynchronousTestCase):
         for number in range(20):
             publisher.send(b"%d" % number)
             self.hear(subscriber, b"%d" % number)
-        while self.pump.figures["publications"] < 20:
+        while self.pump.figures["publication messages"] < 20:
             self.pump.tick()
         self.assertGreaterEqual(self.pump.figures["publication bytes"], 30)
 

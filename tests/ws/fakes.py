@@ -91,6 +91,7 @@ class FakeBus:
         self.log: Log = [] if log is None else log
         self.lanes: dict[str, FakeLane] = {}
         self.connected = True
+        self.counters: dict[str, int] = {}
         self.refuses_lanes = False
         self.send_handler: SendHandler | None = None
         self.subscriptions: dict[str, PublicationHandler] = {}
