@@ -34,10 +34,12 @@ class LoopReactorTests(SynchronousTestCase):
 
     def test_calls_in_order(self) -> None:
         """Calls come in the order in which they are due, with their arguments."""
-        for delay in (0.02, 0.01, 0):
-            self.reactor.callLater(delay, self.seen.append, delay)
+        due = {
+            self.reactor.callLater(delay, self.seen.append, delay).getTime(): delay
+            for delay in (0.02, 0.01, 0)
+        }
         self.run_until(lambda: len(self.seen) == 3)
-        self.assertEqual(self.seen, [0, 0.01, 0.02])
+        self.assertEqual(self.seen, [due[moment] for moment in sorted(due)])
         self.assertEqual(self.reactor.getDelayedCalls(), ())
 
     def test_a_call_that_was_made(self) -> None:
