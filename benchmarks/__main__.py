@@ -1,4 +1,4 @@
-"""``python -m benchmarks [http|ws|bus] [--quick] [--json FILE]``."""
+"""``python -m benchmarks [http|ws|bus] [--quick] [--rate R] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Final
+
+import attrs
 
 from benchmarks import api_calls, bus, sockets
 from benchmarks.measures import FULL, QUICK, Figure, Plan, table
@@ -28,7 +30,7 @@ def main() -> int:
     """Measure what was asked for, and print a table."""
     options = _options().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    plan = QUICK if options.quick else FULL
+    plan = attrs.evolve(QUICK if options.quick else FULL, rate=options.rate)
     began = monotonic()
     figures: list[Figure] = []
     for part in options.parts or _PARTS:
@@ -48,6 +50,9 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=(*_PARTS, []), metavar="PART")
     parser.add_argument("--quick", action="store_true", help="a smoke run, no figures")
+    parser.add_argument(
+        "--rate", type=float, default=FULL.rate, help="http's equal load, requests/s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round")
     return parser
 

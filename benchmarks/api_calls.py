@@ -1,102 +1,168 @@
-"""API calls per second: our http worker beside waitress with the same WSGI app."""
+"""API calls with a session: our http worker beside other servers."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
 
-from benchmarks import wrk
+from benchmarks import http_peers, wrk
 from benchmarks.measures import Better, Figure, Plan
+from benchmarks.pacing import Load
 from benchmarks.programs import (
     PROJECT,
     BenchmarkFailed,
     Program,
+    Server,
     Stage,
     answers,
+    ask,
     cpu_s,
-    listen,
+    driver,
     trampoline,
     until,
 )
-from benchmarks.system import System, Worker, cookie
+from benchmarks.system import USER, System, cookie
 
-PATH: Final = "/api/Bench/greet?name=Ada"
-_WAITRESS: Final = "waitress, same WSGI app"
-_WHAT: Final[tuple[tuple[str, str, str, Better], ...]] = (
-    ("per_second", "API calls", "req/s", "more"),
-    ("cpu_us", "server's CPU time of an API call", "µs", "less"),
-    ("p50_ms", "API call, p50 at 32 connections", "ms", "less"),
-    ("p99_ms", "API call, p99 at 32 connections", "ms", "less"),
+CALL: Final = "/api/Bench/greet"
+PATH: Final = f"{CALL}?name=Ada"
+EXPECTED: Final = f'{{"hello":"Ada","from":"{USER}"}}'
+_LOGGED: Final = f"GET {CALL}".encode("ascii")
+_TOO_BUSY: Final = 0.9
+
+_OURS: Final[Mapping[str, str]] = {
+    "auto": "fast lane",
+    "wsgi": "WSGI lane",
+    "unlogged": "fast lane, no access log",
+}
+_UNLOGGED_PEERS: Final = tuple(
+    name for name, peer in http_peers.PEERS.items() if not peer.logs
 )
 
 
 @attrs.frozen
 class Round:
-    """What one run of wrk says of a server, and what the server computed for it."""
+    """What one round says of a server: under full load, and under an equal one.
+
+    ``cpu_us`` is what all its processes computed for a call under full load.
+    """
 
     per_second: float
+    cpu_us: float
     p50_ms: float
     p99_ms: float
-    cpu_us: float
 
 
 def run(plan: Plan) -> list[Figure]:
-    """Measure in turns: access log off, on, waitress, and again."""
+    """Measure all servers in turns, under full load and under an equal one."""
     if shutil.which("wrk") is None:
         print(wrk.MISSING)
         return []
     with Stage() as stage:
-        servers = _serve(stage)
-        for server in servers.values():
-            _measure(stage, server, 1)
-        rounds: dict[str, list[Round]] = {name: [] for name in servers}
+        bench = Bench(stage, plan)
+        for server in bench.servers.values():
+            bench.full_load(server, 1)
+        rounds: dict[str, list[Round]] = {name: [] for name in bench.servers}
         for _ in range(plan.rounds):
-            for name, server in servers.items():
-                rounds[name].append(_measure(stage, server, plan.seconds))
-    return figures(rounds)
+            for name, server in bench.servers.items():
+                rounds[name].append(bench.round(server))
+        bench.check_logs()
+    return figures(rounds, plan.rate)
 
 
-def _serve(stage: Stage) -> dict[str, Worker]:
-    """Start the three servers."""
-    system = System(stage)
-    return {
-        "off": system.worker("http-1"),
-        "on": system.worker("http-2", access_log="on"),
-        "waitress": _waitress(stage, system),
-    }
+class Bench:
+    """All servers, ready and checked, and what is done with each."""
+
+    def __init__(self, stage: Stage, plan: Plan) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._cookie = cookie()
+        self._calls: dict[Server, int] = {}
+        self.servers = self._serve()
+        self._clients = stage.start(
+            "clients", driver("http_clients"), core=stage.cores.load
+        )
+        self._clients.hear()
+
+    def _serve(self) -> dict[str, Server]:
+        system = System(self._stage)
+        peers = {
+            name: http_peers.start(self._stage, system, name)
+            for name in http_peers.present(os.environ)
+        }
+        ours = {
+            "auto": system.worker("http-1", access_log="on"),
+            "unlogged": system.worker("http-2"),
+            "wsgi": system.worker("http-3", access_log="on", lane="wsgi"),
+        }
+        servers = {**ours, **peers}
+        for server in servers.values():
+            self._check(server)
+        return servers
+
+    def _check(self, server: Server) -> None:
+        """Wait for ``server``; see that it knows the user, and nobody else."""
+        url = server.url(PATH)
+        until(lambda: answers(url, self._cookie), server.program)
+        status, body = ask(url, self._cookie)
+        if status != 200 or EXPECTED.encode() not in body:
+            raise server.program.failure(f"it answered {status}: {body!r}")
+        for nobody in ("", self._cookie[:-8] + "AAAAAAAA"):
+            if (status := ask(url, nobody)[0]) != 401:
+                raise server.program.failure(f"it answered {status} to nobody")
+
+    def round(self, server: Server) -> Round:
+        """Measure ``server`` under full load, then under the equal one."""
+        load, cpu_us = self.full_load(server, self._plan.http_seconds)
+        paced = self._equal_load(server)
+        return Round(load.per_second, cpu_us, paced["p50_ms"], paced["p99_ms"])
+
+    def full_load(self, server: Server, seconds: float) -> tuple[wrk.Load, float]:
+        """Let wrk do what it can; return that, and the CPU time of a call in µs."""
+        used_s = cpu_s([server.program])
+        load = _wrk(self._stage, server.program, server.url(PATH), seconds)
+        used_s = cpu_s([server.program]) - used_s
+        self._count(server, load.requests)
+        return load, used_s / load.requests * 1e6
+
+    def _equal_load(self, server: Server) -> dict[str, float]:
+        load = Load(
+            port=server.port,
+            path=PATH,
+            cookie=self._cookie,
+            expected=EXPECTED,
+            connections=wrk.CONNECTIONS,
+            rate=self._plan.rate,
+            seconds=self._plan.http_seconds,
+        )
+        paced = self._clients.ask(**attrs.asdict(load))
+        self._count(server, paced["count"])
+        if paced["client_load"] > _TOO_BUSY:
+            print(f"the clients of {server.program.name} were busy themselves.")
+        return paced
+
+    def _count(self, server: Server, calls: int) -> None:
+        self._calls[server] = self._calls.get(server, 0) + calls
+
+    def check_logs(self) -> None:
+        """See that servers with an access log have written down every call."""
+        for server, calls in self._calls.items():
+            if server.access_log is not None:
+                until(partial(has_logged, server, calls), server.program)
 
 
-def _waitress(stage: Stage, system: System) -> Worker:
-    listener, port = listen()
-    data_dir = stage.directory / "w"
-    data_dir.mkdir()
-    program = stage.start(
-        "waitress",
-        [
-            *(sys.executable, "-m", "benchmarks.peers.waitress_server"),
-            system.config("off"),
-        ],
-        core=stage.cores.server,
-        listener=listener,
-        environ={**system.environ, "TB_DATA_DIR": str(data_dir)},
-    )
-    until(lambda: answers(f"http://127.0.0.1:{port}{PATH}", cookie()), program)
-    return Worker(program, port)
+def has_logged(server: Server, calls: int) -> bool:
+    """Whether at least ``calls`` calls are in the access log of ``server``."""
+    assert server.access_log is not None
+    return server.access_log.read_bytes().count(_LOGGED) >= calls
 
 
-def _measure(stage: Stage, server: Worker, seconds: float) -> Round:
-    used_s = cpu_s([server.program])
-    load = _load(stage, server.program, server.url(PATH), seconds)
-    used_s = cpu_s([server.program]) - used_s
-    cpu_us = used_s / load.requests * 1e6
-    return Round(load.per_second, load.p50_ms, load.p99_ms, cpu_us)
-
-
-def _load(stage: Stage, server: Program, url: str, seconds: float) -> wrk.Load:
+def _wrk(stage: Stage, server: Program, url: str, seconds: float) -> wrk.Load:
     done = subprocess.run(
         [*trampoline(stage.cores.load), *wrk.command(url, seconds, cookie())],
         cwd=PROJECT,
@@ -111,18 +177,44 @@ def _load(stage: Stage, server: Program, url: str, seconds: float) -> wrk.Load:
     return load
 
 
-def figures(rounds: dict[str, list[Round]]) -> list[Figure]:
-    """Return our rounds with either access log, beside waitress'."""
+def figures(rounds: Mapping[str, Sequence[Round]], rate: float) -> list[Figure]:
+    """Return both lanes beside every peer that was there."""
+    return [
+        figure
+        for ours in _OURS
+        for peer in _beside(ours, rounds)
+        for figure in _compared(ours, rounds[ours], peer, rounds[peer], rate)
+    ]
+
+
+def _beside(ours: str, rounds: Mapping[str, Sequence[Round]]) -> list[str]:
+    """Return who is compared with ``ours``: with no access log, who has none."""
+    names = _UNLOGGED_PEERS if ours == "unlogged" else tuple(http_peers.PEERS)
+    return [name for name in names if name in rounds]
+
+
+def _compared(
+    ours: str,
+    our_rounds: Sequence[Round],
+    peer: str,
+    peer_rounds: Sequence[Round],
+    rate: float,
+) -> list[Figure]:
+    what: tuple[tuple[str, str, str, Better], ...] = (
+        ("per_second", "API calls", "req/s", "more"),
+        ("cpu_us", "CPU time of an API call", "µs", "less"),
+        ("p50_ms", f"API call, p50 at {rate:.0f}/s", "ms", "less"),
+        ("p99_ms", f"API call, p99 at {rate:.0f}/s", "ms", "less"),
+    )
     return [
         Figure(
             part="http",
-            name=f"{name}, access log {log}",
+            name=f"{name}, {_OURS[ours]}",
             unit=unit,
             better=better,
-            peer_name=_WAITRESS,
-            ours=tuple(getattr(each, field) for each in rounds[log]),
-            peer=tuple(getattr(each, field) for each in rounds["waitress"]),
+            peer_name=http_peers.PEERS[peer].title,
+            ours=tuple(getattr(each, field) for each in our_rounds),
+            peer=tuple(getattr(each, field) for each in peer_rounds),
         )
-        for field, name, unit, better in _WHAT
-        for log in ("off", "on")
+        for field, name, unit, better in what
     ]

@@ -13,15 +13,21 @@ Better = Literal["more", "less"]
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How much is measured: rounds, seconds of each, WebSocket connections."""
+    """How much is measured: rounds, seconds of each, WebSocket connections.
+
+    For ``http``, which has many servers, ``http_seconds`` of either load, and the
+    constant ``rate`` of the second one, in requests a second.
+    """
 
     rounds: int
     seconds: float
     connections: int
+    http_seconds: float
+    rate: float = 500.0
 
 
-FULL = Plan(rounds=5, seconds=3.0, connections=1000)
-QUICK = Plan(rounds=1, seconds=0.5, connections=100)
+FULL = Plan(rounds=5, seconds=3.0, connections=1000, http_seconds=2.0)
+QUICK = Plan(rounds=1, seconds=0.5, connections=100, http_seconds=0.5)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -13,6 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -85,17 +86,40 @@ class Program:
         last_words = self.log.read_text(errors="replace")[-2000:]
         return BenchmarkFailed(f"{self.name}: {what}\n{last_words}")
 
+    def family(self) -> list[psutil.Process]:
+        """Return its processes: itself, and those that it started."""
+        first = psutil.Process(self.pid)
+        return [first, *first.children(recursive=True)]
+
     def end(self) -> None:
-        """Ask it to end, then make it end."""
+        """Ask it to end, then make it end, with all that it started."""
+        family = self.family() if self.process.poll() is None else []
         self.process.terminate()
         try:
             self.process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        for orphan in family[1:]:
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
+        psutil.wait_procs(family, _GRACE_S)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+@attrs.frozen
+class Server:
+    """A program that serves HTTP on a port; where it has an access log, its file."""
+
+    program: Program
+    port: int
+    access_log: Path | None = None
+
+    def url(self, path: str) -> str:
+        """Return the address of ``path`` here."""
+        return f"http://127.0.0.1:{self.port}{path}"
 
 
 class Stage:
@@ -187,11 +211,12 @@ def driver(name: str, *arguments: str) -> list[str]:
 
 
 def cpu_s(programs: Iterable[Program]) -> float:
-    """Return the seconds that programs have computed, all threads together.
+    """Return the seconds that programs have computed, all processes and threads.
 
     On a machine with other work this says more than what passed on the clock.
     """
-    times = (psutil.Process(program.pid).cpu_times() for program in programs)
+    family = (process for program in programs for process in program.family())
+    times = (process.cpu_times() for process in family)
     return sum(each.user + each.system for each in times)
 
 
@@ -199,6 +224,15 @@ def listen() -> tuple[socket.socket, int]:
     """Return a listening socket on a port that the kernel chose."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     return listener, int(listener.getsockname()[1])
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now, for programs that can be given no listener."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def until(reached: Callable[[], bool], what: Program) -> None:
@@ -214,9 +248,18 @@ def until(reached: Callable[[], bool], what: Program) -> None:
 
 def answers(url: str, cookie: str = "") -> bool:
     """Whether ``url`` is answered with 200."""
+    try:
+        return ask(url, cookie)[0] == 200
+    except OSError:
+        return False
+
+
+def ask(url: str, cookie: str = "") -> tuple[int, bytes]:
+    """Return status and body of the answer to a GET; OSError if there is none."""
     request = urllib.request.Request(url, headers={"Cookie": cookie})  # noqa: S310 - http only
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+            return int(response.status), response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()

@@ -7,7 +7,7 @@ which one runs. All methods are called on the reactor's thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId
-from tbtwist.status import Status
+from tbtwist.status import Role, Status, UpdateStep
 
 # --- the bus -----------------------------------------------------------------
 
@@ -86,6 +86,19 @@ class Subscription(Protocol):
         """End it; calling this twice is fine."""
 
 
+@attrs.frozen
+class BusFigures:
+    """What a bus has done so far, and what it has at hand.
+
+    ``done`` counts messages by what became of them, ``incidents`` whatever was
+    dropped, refused or repeated by its reason; ``now`` are amounts of this moment.
+    """
+
+    done: Mapping[str, int] = attrs.Factory(dict)
+    incidents: Mapping[str, int] = attrs.Factory(dict)
+    now: Mapping[str, int] = attrs.Factory(dict)
+
+
 class EventBus(Protocol):
     """The four verbs, each with its promise (publish, forward, send, call).
 
@@ -103,6 +116,9 @@ class EventBus(Protocol):
 
     def colleagues(self, role: str) -> int:
         """How many workers of ``role`` the broker has announced."""
+
+    def figures(self) -> BusFigures:
+        """Return what has been done, what went wrong, and what is at hand."""
 
     def connect(self) -> Deferred[None]:
         """Join the bus; fires when `connected` is true for the first time."""
@@ -199,6 +215,27 @@ class ManagerPort(Protocol):
 
     def stop(self, timeout_s: float) -> Deferred[None]:
         """Drain and stop everything; fires when all children are gone."""
+
+    def plan(self, roles: Sequence[Role]) -> Sequence[str]:
+        """Return what `update` would do now, a line a step."""
+
+    def update(
+        self, say: Callable[[UpdateStep], None], roles: Sequence[Role]
+    ) -> Deferred[None]:
+        """Read the configuration again and replace all workers of ``roles``.
+
+        Fails with the reason when a new worker does not get ready; the old ones
+        serve on.
+        """
+
+    def start_worker(self, role: Role) -> Deferred[str]:
+        """Start one more worker; fires with its id when it serves."""
+
+    def stop_worker(self, worker_id: str) -> Deferred[None]:
+        """Let one worker drain and leave."""
+
+    def scale(self, role: Role, count: int) -> Deferred[None]:
+        """Start or stop workers until there are ``count`` of ``role``."""
 
 
 # --- what application code may ask of its process ----------------------------

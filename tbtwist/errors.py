@@ -153,10 +153,50 @@ class CannotInstall(TbtwistError):
 
 
 @attrs.define(eq=False)
+class ManagerBusy(TbtwistError):
+    """The manager is busy with {doing}; try again when that is done."""
+
+    doing: str
+
+
+@attrs.define(eq=False)
+class UnknownWorker(TbtwistError):
+    """There is no worker {worker} to stop; there are: {known}."""
+
+    worker: str
+    known: str
+
+
+@attrs.define(eq=False)
+class WorkerNotReady(TbtwistError):
+    """{worker} did not get ready: {reason}."""
+
+    worker: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class ProbeFailed(TbtwistError):
+    """The probe of {path} failed: {reason}."""
+
+    path: str
+    reason: str
+
+
+@attrs.define(eq=False)
 class ModuleFailed(TbtwistError):
     """The application module {module} cannot be loaded: {where}: {reason}."""
 
     module: str
+    where: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class StartFailed(TbtwistError):
+    """{function}, which runs at the start, failed: {where}: {reason}."""
+
+    function: str
     where: str
     reason: str
 
@@ -246,6 +286,14 @@ class SecretUnusable(TbtwistError):
 
 
 @attrs.define(eq=False)
+class PrivateFileUnusable(TbtwistError):
+    """{path} {reason}."""
+
+    path: str
+    reason: str
+
+
+@attrs.define(eq=False)
 class KeysUnavailable(TbtwistError):
     """The token issuer's public keys cannot be fetched: {reason}."""
 
@@ -253,6 +301,13 @@ class KeysUnavailable(TbtwistError):
 
 
 # --- the bus -----------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class BusKeysUnusable(TbtwistError):
+    """The keys of the bus cannot be used: {reason}."""
+
+    reason: str
 
 
 @attrs.define(eq=False)

@@ -7,9 +7,11 @@ this module only to list the commands, and txzmq pulls in a reactor.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from twisted.logger import ILogObserver
 
     from tbtwist.config.loading import Loaded
+    from tbtwist.config.schema import Settings
     from tbtwist.identity import WorkerId
     from tbtwist.net.locking import ProcessLock
     from tbtwist.net.supervised import Notifier
@@ -61,6 +64,7 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Check, load the configuration, and choose reactor, log and pid file."""
         self._check()
+        _explain_when_asked()
         from tbtwist.uvreactor import install_best
 
         install_best()
@@ -150,20 +154,28 @@ class Options(UsageOptions):
         from tbtwist.errors import AlreadyRunning
         from tbtwist.net.locking import ProcessLock
 
-        guards_itself = self["role"] in {"manager", "broker"}
-        if guards_itself or self.lifeline is not None:
-            return None  # in an update two generations of a slot overlap
-        path = self.data_dir / "run" / f"{self.slot}.lock"
+        if self["role"] in {"manager", "broker"}:
+            return None  # they guard themselves
+        supervised = self.lifeline is not None  # two generations of a slot overlap
+        path, pid = self.data_dir / "run" / f"{self.slot}.lock", os.getpid()
         try:
-            return ProcessLock.take(path, what=self.slot, pid=os.getpid())
+            return ProcessLock.take(path, what=self.slot, pid=pid, shared=supervised)
         except AlreadyRunning as error:
-            hint = f" Give this one another --worker-id, like {self['role']}-2."
-            raise SystemExit(f"{error}{hint}") from error
+            hint = f"Give this one another --worker-id, like {self['role']}-2."
+            if supervised:
+                hint = "It was started by hand: stop it, and the manager's will start."
+            raise SystemExit(f"{error} {hint}") from error
 
 
 def chosen_observer() -> ILogObserver | None:
     """Return the log observer for ``twistd --logger``, which takes a name only."""
     return Options.chosen_observer
+
+
+def _settings(path: str | None) -> Settings:
+    from tbtwist.config.loading import load
+
+    return load(path, os.environ, cwd=Path.cwd(), home=Path.home()).settings
 
 
 def _load(path: str | None) -> Loaded:
@@ -219,6 +231,8 @@ def _process(options: Options, reactor: Any) -> Process:
         console=sys.stdout if options["console"] else None,
         verbose=bool(options["verbose"]),
         log_format=options["log-format"],
+        reload=lambda: _settings(options["config"]),
+        probing=os.environ.pop("TB_PROBING", "") == "1",
     )
 
 
@@ -228,6 +242,12 @@ def _identity(options: Options) -> WorkerId:
     slot = options.slot if "-" in options.slot else f"{options.slot}-1"
     generation = int(os.environ.pop("TB_GENERATION", "0"))
     return WorkerId.new(slot, generation, secrets.token_bytes)
+
+
+def _explain_when_asked() -> None:
+    """On SIGUSR2, write what every thread is doing, whatever the reactor does."""
+    if sys.__stderr__ is not None:
+        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__, all_threads=True)
 
 
 def _settle_memory() -> None:

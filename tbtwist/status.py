@@ -13,16 +13,27 @@ WorkerState = Literal["starting", "running", "draining", "backoff", "stopped", "
 
 
 class LastExit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker's previous process ended, and why, in words."""
+    """How a worker's previous process ended, and why, in words.
+
+    ``in_flight`` is how many requests it said it was at work on, a moment before;
+    ``lines`` are the last that it wrote, the stacks of one that hung among them.
+    """
 
     at: str
     code: int | None
     signal: str | None
     reason: str
+    generation: int = 0
+    in_flight: int | None = None
+    lines: tuple[str, ...] = ()
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None."""
+    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None.
+
+    ``bus_pending`` are items that its bus has at hand, ``bus_incidents`` what was
+    dropped, refused or repeated; the worker's ``/metrics`` says more.
+    """
 
     id: str
     role: Role
@@ -37,7 +48,22 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_pending: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
     last_exit: LastExit | None = None
+    exits: tuple[LastExit, ...] = ()
+    detail: str = ""
+
+
+class UpdateStep(msgspec.Struct, frozen=True):
+    """What an update has come to: ``step`` of one worker, with its generation.
+
+    Steps: starting, ready, draining, gone; failed; started, stopped, moved.
+    """
+
+    worker: str
+    step: str
+    generation: int
     detail: str = ""
 
 

@@ -9,7 +9,7 @@ import socket
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import api_calls, bus, frames, sockets, wrk
+from benchmarks import bus, frames, sockets, wrk
 from benchmarks.drivers.flow import STEP, WINDOW, Flow
 from benchmarks.measures import QUICK, Better, Figure, number, percentile, shown, table
 from benchmarks.programs import Cores, listen, trampoline
@@ -225,14 +225,6 @@ class ProgramsTests(SynchronousTestCase):
 
 class PartsTests(SynchronousTestCase):
     """Each part turns its rounds into figures."""
-
-    def test_http_compares_both_logs_with_waitress(self) -> None:
-        """Four quantities, twice each."""
-        one = api_calls.Round(per_second=2, p50_ms=1, p99_ms=1, cpu_us=1)
-        other = api_calls.Round(per_second=1, p50_ms=2, p99_ms=2, cpu_us=2)
-        rounds = {"off": [one], "on": [one], "waitress": [other]}
-        figures = api_calls.figures(rounds)
-        self.assertEqual([each.ratio for each in figures], [2] * 8)
 
     def test_ws_counts_one_process_and_all_three(self) -> None:
         """Memory of the ws worker, and of everything that a connection needs."""

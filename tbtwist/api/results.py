@@ -15,11 +15,11 @@ from twisted.logger import Logger
 
 from tbtwist.api import downloads
 from tbtwist.api.downloads import Download
-from tbtwist.api.encoding import to_json
 from tbtwist.api.failures import failure, internal_error
 from tbtwist.api.request import Request
 from tbtwist.api.response import Response, application_headers, header_value
 from tbtwist.api.streams import Streams, is_event_stream
+from tbtwist.apps.encoding import to_json
 from tbtwist.apps.envelope import attachment
 from tbtwist.apps.result import EVENT_STREAM, Result
 from tbtwist.identity import RandomBytes
@@ -52,7 +52,7 @@ def to_response(result: Result, answering: Answering) -> Response:
     """Return what the client gets for ``result``."""
     result = _innermost(result)
     if result.is_error():
-        return _failed(result)
+        return failed(result)
     special = _SPECIAL.get(result.result.data_type)
     if special is not None:
         return special(result, answering)
@@ -68,8 +68,11 @@ def _innermost(result: Result) -> Result:
     return result
 
 
-def _failed(result: Result) -> Response:
-    """Codes between 400 and 599 are the status; all others are our 500."""
+def failed(result: Result) -> Response:
+    """Return what clients get for a failed result.
+
+    Codes between 400 and 599 are the status; all others are our 500.
+    """
     code = result.info.exec_code
     text = result.info.help_text
     return failure(code if 400 <= code <= 599 else 500, text)

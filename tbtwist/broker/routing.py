@@ -52,11 +52,23 @@ class Worker:
     address: bytes
     heard_at: float
     beat: Beat = attrs.Factory(Beat)
+    handed: int = 0
+    """Calls that it got since its last beat, which knows nothing of them."""
+
+    @property
+    def load(self) -> int:
+        """Return what it has to do, as far as we know."""
+        return self.beat.load + self.handed
 
     @property
     def name(self) -> str:
         """Return its identity as it travels."""
         return self.address.decode("ascii")
+
+    @property
+    def process(self) -> str:
+        """Return slot and generation, which is what a manager knows of it."""
+        return f"{self.identity.slot}.{self.identity.generation}"
 
 
 class RoutingTable:
@@ -72,6 +84,7 @@ class RoutingTable:
         self._version = 0
         self._workers: dict[str, Worker] = {}
         self._fenced: OrderedDict[str, None] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._turn = 0
         self._takers: dict[Verb, Callable[[Route, Frames, float], list[Outgoing]]] = {
             Verb.BEAT: self._beat,
@@ -115,7 +128,7 @@ class RoutingTable:
             if now - worker.heard_at > self._config.dead_after_s
         ]
         for worker in dead:
-            self.counters["declared dead"] += 1
+            self.counters["declared dead: silent"] += 1
             self._put_out(worker.name)
         if dead or now - self._told_at >= self._config.heartbeat_s:
             return self._tell_all(now)
@@ -127,6 +140,20 @@ class RoutingTable:
         self.counters[f"undelivered: {reason}"] += 1
         return self._unroutable(route, message.frames, reason)
 
+    def ended(self, slot: str, generation: int, now: float) -> Sequence[Outgoing]:
+        """Whoever started it saw this process end: it is dead, whatever it was.
+
+        Messages of its that are still on their way are refused from now on.
+        """
+        process = f"{slot}.{generation}"
+        _remember(self._ended, process)
+        gone = [each for each in self._workers.values() if each.process == process]
+        for worker in gone:
+            self.counters["declared dead: it ended"] += 1
+            self._put_out(worker.name)
+        young = not self._is_settled(now)
+        return self._tell_all(now) if gone or young else ()
+
     # --- receiving
 
     def _plausible(self, route: Route, peer: bytes | None) -> bool:
@@ -136,7 +163,7 @@ class RoutingTable:
         return route.origin.encode("ascii") == peer
 
     def _routed(self, route: Route, frames: Frames, now: float) -> Sequence[Outgoing]:
-        if route.origin in self._fenced:
+        if route.origin in self._fenced or self._has_ended(route.origin):
             self.counters["refused: fenced"] += 1
             return [self._out(route.origin)]
         origin = self._workers.get(route.origin)
@@ -148,6 +175,9 @@ class RoutingTable:
         if taker is None:
             raise BadFrame(reason=f"{route.verb.name} is not for the broker")
         return taker(route, frames, now)
+
+    def _has_ended(self, name: str) -> bool:
+        return name.rpartition(".")[0] in self._ended
 
     def _direct(self, route: Route, frames: Frames) -> Sequence[Outgoing]:
         """Hand on to the identity that the route names."""
@@ -166,7 +196,7 @@ class RoutingTable:
             identity = WorkerId.parse(route.origin)
             worker = Worker(identity, route.origin.encode("ascii"), now)
             self._workers[route.origin] = worker
-        worker.beat = beat
+        worker.beat, worker.handed = beat, 0
         if not news:
             return []
         self._version += 1
@@ -181,9 +211,7 @@ class RoutingTable:
     def _put_out(self, name: str) -> None:
         self._workers.pop(name, None)
         self._version += 1
-        self._fenced[name] = None
-        if len(self._fenced) > FENCED_BOUND:
-            self._fenced.popitem(last=False)
+        _remember(self._fenced, name)
 
     # --- calls
 
@@ -216,8 +244,15 @@ class RoutingTable:
         if named:
             return [max(named, key=lambda worker: worker.identity.generation)]
         able = [worker for worker in ready if worker.identity.role == target]
+        return [self._least_loaded(able)] if able else []
+
+    def _least_loaded(self, able: Sequence[Worker]) -> Worker:
+        """Return who has least to do; equals take turns."""
         self._turn += 1
-        return [able[self._turn % len(able)]] if able else []
+        start = self._turn % len(able)
+        chosen = min((*able[start:], *able[:start]), key=lambda worker: worker.load)
+        chosen.handed += 1
+        return chosen
 
     # --- telling
 
@@ -234,13 +269,18 @@ class RoutingTable:
     def _out(self, name: str) -> Outgoing:
         return Outgoing(name.encode("ascii"), (encode_route(Verb.FENCED, name, NAME),))
 
+    def _is_settled(self, now: float) -> bool:
+        return now - self._started_at >= self._config.dead_after_s
+
     def _tell_all(self, now: float) -> list[Outgoing]:
         """Send the table to everyone."""
         self._told_at = now
+        settled = self._is_settled(now)
         news = Announcement(
             boot=self._boot,
             version=self._version,
-            settled=now - self._started_at >= self._config.dead_after_s,
+            settled=settled,
+            ended=() if settled else tuple(self._ended),
             members=tuple(
                 Member(name, worker.beat.ready, worker.beat.load)
                 for name, worker in self._workers.items()
@@ -248,3 +288,10 @@ class RoutingTable:
         )
         frames = (encode_route(Verb.TABLE, "", NAME), encode_payload(NAME, news))
         return [Outgoing(worker.address, frames) for worker in self._workers.values()]
+
+
+def _remember(names: OrderedDict[str, None], name: str) -> None:
+    """Take a name; the oldest is forgotten beyond the bound."""
+    names[name] = None
+    if len(names) > FENCED_BOUND:
+        names.popitem(last=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +13,11 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from typing_extensions import override
 
+from tbtwist.broker.exits import ExitReader
 from tbtwist.broker.routing import RoutingTable
+from tbtwist.bus.brokersockets import BrokerSockets
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
-from tbtwist.bus.zeromq import BrokerSockets
 from tbtwist.identity import RandomBytes
 from tbtwist.net.locking import ProcessLock
 
@@ -27,6 +29,8 @@ TICKS_PER_HEARTBEAT: Final = 4
 
 class BrokerService(Service):
     """Routes the bus from `privilegedStartService` (or `startService`) on.
+
+    ``exits`` is the descriptor on which a manager tells who has ended.
 
     Raises:
         AlreadyRunning: another broker has the data directory.
@@ -41,8 +45,11 @@ class BrokerService(Service):
         config: BusConfig,
         data_dir: Path,
         random: RandomBytes,
+        exits: int | None = None,
     ) -> None:
         self.setName("broker")
+        self._exits_pipe = exits
+        self._exits: ExitReader | None = None
         self._reactor = reactor
         self._config = config
         self._lock_path = data_dir / LOCK_NAME
@@ -53,6 +60,11 @@ class BrokerService(Service):
         self._bound = False
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = reactor
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was dropped or refused, by reason."""
+        return self.table.counters + self._sockets.counters
 
     @override
     def privilegedStartService(self) -> None:
@@ -77,6 +89,12 @@ class BrokerService(Service):
         self._bind()
         super().startService()
         _ = self._ticking.start(self._config.heartbeat_s / TICKS_PER_HEARTBEAT)
+        if self._exits_pipe is not None:
+            self._exits = ExitReader(self._reactor, self._exits_pipe, self._ended)
+
+    def _ended(self, slot: str, generation: int) -> None:
+        now = self._reactor.seconds()
+        self._sockets.send(self.table.ended(slot, generation, now))
 
     def _tick(self) -> None:
         try:
@@ -90,6 +108,8 @@ class BrokerService(Service):
         super().stopService()
         if self._ticking.running:
             self._ticking.stop()
+        if self._exits is not None:
+            self._exits.close()
         self._sockets.close()
         if self._lock is not None:
             self._lock.release()

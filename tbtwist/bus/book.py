@@ -34,6 +34,11 @@ class LaneBook:
         """Whether nothing waits for an acknowledgement."""
         return not any(lane.entries for lane in self._lanes.values())
 
+    @property
+    def waiting(self) -> int:
+        """Return how many items wait for their acknowledgement."""
+        return sum(len(lane.entries) for lane in self._lanes.values())
+
     def changed(self, change: Change) -> None:
         """Other workers are there now: bind anew, send again."""
         if not change.matters:
@@ -60,6 +65,7 @@ class LaneBook:
         if lane is None or entry is None:
             self._around.counters["refused: stale acknowledgement"] += 1
             return
+        self._around.done["delivered"] += 1
         self._settle(lane, entry, parcel)
         self._pump(lane)
 

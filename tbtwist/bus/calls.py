@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from tbtwist.boundaries import CallHandler, IncomingCall
@@ -20,6 +19,7 @@ from tbtwist.bus.codec import (
     encode_route,
     only,
 )
+from tbtwist.bus.deadlines import Deadlines
 from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import (
     BadFrame,
@@ -43,7 +43,6 @@ class Question:
     method: str
     timeout_s: float
     done: Deferred[Any]
-    deadline: IDelayedCall | None = None
     expected: int | None = None
     answers: list[Any] = attrs.Factory(list)
 
@@ -60,11 +59,22 @@ class Calls:
         self._wire = around.wire
         self._identity = around.name
         self._asked: dict[str, Question] = {}
+        self._deadlines = Deadlines(around.clock, self._expired)
         self._last = 0
         self._handlers: dict[str, CallHandler] = {}
         self._answering = 0
         self._closed = False
         self._background = Background()
+
+    @property
+    def open(self) -> int:
+        """Return how many of our calls wait for an answer."""
+        return len(self._asked)
+
+    @property
+    def answering(self) -> int:
+        """Return how many calls of others are being answered."""
+        return self._answering
 
     # --- the one who asks
 
@@ -105,9 +115,8 @@ class Calls:
         if question.target.endswith("*"):
             question.expected = 0
         self._asked[number] = question
-        question.deadline = self._around.clock.callLater(
-            question.timeout_s, self._expired, number
-        )
+        self._around.done["asked"] += 1
+        self._deadlines.add(number, question.timeout_s)
 
     def _expired(self, number: str) -> None:
         question = self._asked[number]
@@ -123,8 +132,7 @@ class Calls:
     def _end(self, number: str, outcome: object) -> None:
         """Give a question its outcome, an answer or an error."""
         question = self._asked.pop(number)
-        if question.deadline is not None and question.deadline.active():
-            question.deadline.cancel()
+        self._deadlines.remove(number)
         if isinstance(outcome, Exception):
             self._around.counters[f"call: {type(outcome).__name__}"] += 1
             question.done.errback(outcome)
@@ -204,7 +212,7 @@ class Calls:
         self._answering += 1
         call = IncomingCall(origin, method, event.payload.get("payload"))
         try:
-            return {"result": await handler(call)}
+            result = await handler(call)
         except TbtwistError as error:
             return {"reason": str(error)}
         except BaseException as error:  # whoever asked gets an answer
@@ -212,6 +220,9 @@ class Calls:
                 raise
             _log.failure("answering {method} failed", method=method)
             return {"reason": str(error) or type(error).__name__}
+        else:
+            self._around.done["answered"] += 1
+            return {"result": result}
         finally:
             self._answering -= 1
 
@@ -220,4 +231,5 @@ class Calls:
         self._closed = True
         for number in tuple(self._asked):
             self._end(number, Unroutable(target=self._asked[number].target))
+        self._deadlines.clear()
         self._background.cancel_all()

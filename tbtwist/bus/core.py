@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from tbtwist.boundaries import (
+    BusFigures,
     CallHandler,
     DeliveryHandler,
     LaneEvents,
@@ -27,6 +28,7 @@ from tbtwist.boundaries import (
     PublicationHandler,
     SendHandler,
 )
+from tbtwist.bus.book import LaneBook
 from tbtwist.bus.calls import Calls
 from tbtwist.bus.codec import (
     Route,
@@ -37,6 +39,7 @@ from tbtwist.bus.codec import (
     only,
 )
 from tbtwist.bus.config import BusConfig
+from tbtwist.bus.figures import figures_of
 from tbtwist.bus.incoming import Deliveries, Receptions
 from tbtwist.bus.lane import Budget
 from tbtwist.bus.link import Link, LinkEvents
@@ -49,8 +52,6 @@ from tbtwist.events import Item
 from tbtwist.identity import WorkerId
 from tbtwist.services import wait, wait_until
 
-_log = Logger()
-
 
 class BusCore:
     """`EventBus` over a `Wire`. ``counters`` counts every drop by its reason."""
@@ -60,8 +61,10 @@ class BusCore:
     ) -> None:
         name = str(identity)
         outbox = Outbox(clock, wire, name)
-        around = self._around = Surroundings(clock, name, config, wire, outbox)
-        budget = Budget(config.total_bytes)
+        around = self._around = Surroundings(
+            clock, name, config, wire, outbox, counters=outbox.counters
+        )
+        budget = self._budget = Budget(config.total_bytes)
         self._identity = identity
         self._forwards = Forwards(around, budget)
         self._sends = Sends(around, budget)
@@ -69,7 +72,7 @@ class BusCore:
         self._receptions = Receptions(around)
         self._calls = Calls(around)
         self._topics = Topics(around)
-        events = LinkEvents(lambda: self._deliveries.load, self._changed, self._tick)
+        events = LinkEvents(self._load, self._changed, self._tick)
         self._link = Link(around, self._topics, events)
         self._open = self._leaving = False
         self._left: Deferred[None] = Deferred()
@@ -80,6 +83,10 @@ class BusCore:
     def counters(self) -> Counter[str]:
         """What was dropped, refused or sent again, by reason."""
         return self._around.counters
+
+    def _load(self) -> int:
+        """Return how much we have to do, in things that are being handled."""
+        return self._deliveries.load + self._calls.answering
 
     # --- lifetime
 
@@ -96,6 +103,12 @@ class BusCore:
     def colleagues(self, role: str) -> int:
         """As `EventBus.colleagues`."""
         return self._around.table.count(role)
+
+    def figures(self) -> BusFigures:
+        """As `EventBus.figures`."""
+        books = (self._forwards, self._sends)
+        parts = self._around, books, self._budget, self._deliveries, self._calls
+        return figures_of(*parts)
 
     def connect(self) -> Deferred[None]:
         """As `EventBus.connect`."""
@@ -231,8 +244,8 @@ class BusCore:
             Verb.SEND: lambda route, frames: self._receptions.received(
                 route.origin, decode_parcels(route, frames)
             ),
-            Verb.FORWARD_ACK: self._forward_ack,
-            Verb.SEND_ACK: self._send_ack,
+            Verb.FORWARD_ACK: partial(_acknowledged, self._forwards),
+            Verb.SEND_ACK: partial(_acknowledged, self._sends),
         }
 
     def _received(self, frames: Sequence[bytes]) -> None:
@@ -243,34 +256,22 @@ class BusCore:
             route = decode_route(frames[0])
             self._takers.get(route.verb, self._strange)(route, frames[1:])
         except BadFrame as error:
-            self.counters["dropped: bad frame"] += 1
-            _log.debug("{error}", error=error)
+            self._around.count_bad(error)
 
     def _published(self, frames: Sequence[bytes]) -> None:
         try:
             self._topics.received(frames)
         except BadFrame as error:
-            self.counters["dropped: bad frame"] += 1
-            _log.debug("{error}", error=error)
+            self._around.count_bad(error)
 
     def _strange(self, route: Route, frames: Sequence[bytes]) -> None:
         raise BadFrame(
             reason=f"{route.verb.name} with {len(frames)} frames from the broker"
         )
 
-    def _forward_ack(self, route: Route, frames: Sequence[bytes]) -> None:
-        for parcel in decode_parcels(route, frames):
-            self._forwards.acknowledged(route.origin, parcel)
-
-    def _send_ack(self, route: Route, frames: Sequence[bytes]) -> None:
-        for parcel in decode_parcels(route, frames):
-            self._sends.acknowledged(route.origin, parcel)
-
     def _changed(self, change: Change) -> None:
-        self._deliveries.changed(change)
-        self._receptions.changed(change)
-        self._forwards.changed(change)
-        self._sends.changed(change)
+        for part in (self._deliveries, self._receptions, self._forwards, self._sends):
+            part.changed(change)
 
     def _tick(self, now: float) -> None:
         self._forwards.tick(now)
@@ -295,3 +296,8 @@ class BusCore:
         self._shut()
         if not self._leaving and self._fenced is not None:
             self._fenced()
+
+
+def _acknowledged(book: LaneBook, route: Route, frames: Sequence[bytes]) -> None:
+    for parcel in decode_parcels(route, frames):
+        book.acknowledged(route.origin, parcel)

@@ -44,9 +44,14 @@ class Deliveries:
         return self._running + len(self._waiting)
 
     @property
+    def bound(self) -> int:
+        """Return how many lanes are bound to this worker."""
+        return len(self._inbox)
+
+    @property
     def empty(self) -> bool:
         """Whether no lane is bound to this worker any more."""
-        return not len(self._inbox)
+        return not self.bound
 
     def handle_with(self, handler: DeliveryHandler) -> None:
         """Handle deliveries with ``handler`` from now on."""
@@ -103,6 +108,7 @@ class Deliveries:
             again = record.redelivered(stamp)
             if again:
                 self._around.counters["redelivered"] += 1
+            self._around.done["handled"] += 1
             delivery = Delivery(record.origin, stamp.key, stamp.number, item, again)
             return [pack(reply) for reply in await handler(delivery)]
         except BaseException:  # or the key would be deaf from now on
@@ -160,12 +166,14 @@ class Receptions:
         if self._handler is None:
             return "this worker has no connections"
         try:
-            return self._handler(unpack(parcel.items[0])) or ""
+            reason = self._handler(unpack(parcel.items[0])) or ""
         except BadFrame as error:
             return str(error)
         except Exception:  # noqa: BLE001 - the sender gets an answer in any case
             _log.failure("taking an item for {key} failed", key=parcel.stamp.key)
             return "the owner of the connection failed"
+        self._around.done["taken"] += not reason
+        return reason
 
     def changed(self, change: Change) -> None:
         """Forget the origins that are gone."""

@@ -47,6 +47,7 @@ class Forwards(LaneBook):
             self._around.counters[f"dropped: {CLOSED}"] += 1
             return False
         has_room = lane.put(pack(item))
+        self._around.done["forwarded"] += 1
         self._pump(lane)
         return has_room
 
@@ -175,6 +176,7 @@ class Sends(LaneBook):
         if lane is None:
             lane = self._open(key)
         lane.put(packed, done)
+        self._around.done["sent"] += 1
         self._pump(lane)
 
     @override

@@ -59,6 +59,8 @@ class Table:
         gone = before.keys() - now.keys()
         died = frozenset(name for name in gone if before[name].ready)
         missing -= now.keys()
+        ended = {name for name in missing if name.rpartition(".")[0] in news.ended}
+        gone, missing = gone | ended, missing - ended
         if news.settled:
             gone, missing = gone | missing, frozenset()
         appeared = frozenset(now.keys() - before.keys())

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from tbtwist.config.loading import Loaded
+    from tbtwist.control.client import ControlClient
     from tbtwist.status import Status
 
 _CONFIG = "tbtwist.config"
@@ -61,6 +62,12 @@ class World:
 
     def connect(self, data_dir: Path) -> Client:
         """Return a client for the manager of ``data_dir``."""
+        from tbtwist.control.client import ControlClient
+
+        return ControlClient.for_data_dir(data_dir)
+
+    def control(self, data_dir: Path) -> ControlClient:
+        """Return a client that may change things, too."""
         from tbtwist.control.client import ControlClient
 
         return ControlClient.for_data_dir(data_dir)

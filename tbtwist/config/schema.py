@@ -32,6 +32,10 @@ NginxRate = Annotated[str, Meta(pattern=patterns.NGINX_RATE)]
 NginxPath = Annotated[str, Meta(pattern=patterns.NGINX_PATH)]
 NginxLog = Annotated[str, Meta(pattern=patterns.NGINX_LOG)]
 NginxErrorLog = Annotated[str, Meta(pattern=patterns.NGINX_ERROR_LOG)]
+ModuleName = Annotated[str, Meta(pattern=patterns.MODULE)]
+MountedPlace = Annotated[str, Meta(pattern=patterns.MOUNTED)]
+AppPlace = Annotated[str, Meta(pattern=patterns.APPLICATION)]
+MountPath = Annotated[str, Meta(pattern=patterns.MOUNT_PATH)]
 Environment = Literal["development", "production", "tauri"]
 
 KIB: Final = 1024
@@ -228,6 +232,7 @@ class Manager(Section, frozen=True):
     backoff_max_s: Seconds = 30.0
     stable_after_s: Seconds = 30.0
     max_restart_attempts: Positive = 5
+    probe_path: str = "/health"
     restart_delay: float = 2.0
     rolling_update_delay: float = 5.0
     live_dashboard_key: str = ""
@@ -239,9 +244,9 @@ class Manager(Section, frozen=True):
 class Toolbox(Section, frozen=True):
     """The application (contract §9) and who may call what (contract §2)."""
 
-    app: str = "tbtwist"
-    modules: tuple[str, ...] = ()
-    wsgi_mounts: Mapping[str, str] = {}
+    app: AppPlace = "tbtwist"
+    modules: tuple[ModuleName, ...] = ()
+    wsgi_mounts: Mapping[MountPath, MountedPlace] = {}
     instance_id: str = "tbv2_worker"
     modules_preload: tuple[str, ...] = ()
     api_prefix: str = "/api"

@@ -97,11 +97,15 @@ class Values:
     def _from_table(self, node: Table, slot: Slot) -> object:
         if not _is_mapping(slot.type):
             return self._wrong(slot, node.place, ", not a mapping")
-        kind = typing.get_args(slot.type)[1]
-        read = {
-            pair.key: self.from_node(pair.node, slot.element(f".{pair.key}", kind))
-            for pair in node.pairs
-        }
+        name, kind = typing.get_args(slot.type)
+        read = {}
+        for pair in node.pairs:
+            inner = slot.element(f".{pair.key}", kind)
+            if fits(pair.key, name):
+                read[pair.key] = self.from_node(pair.node, inner)
+            else:
+                said = f", not '{shown(pair.key)}'"
+                self._wrong(attrs.evolve(inner, type=name), pair.place, said)
         return {key: value for key, value in read.items() if value is not NOT_GIVEN}
 
     def _checked(self, value: object, slot: Slot, place: Place, said: str) -> object:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +14,20 @@ from tbtwist.control.messages import (
     PREFIX,
     Done,
     Failed,
+    PlanReply,
+    PlanRequest,
     Reply,
     Request,
+    ScaleRequest,
+    Serving,
+    StartedReply,
+    StartWorkerRequest,
     StatusReply,
     StatusRequest,
+    StepReply,
     StopRequest,
+    StopWorkerRequest,
+    UpdateRequest,
     VersionReply,
     VersionRequest,
     check_length,
@@ -25,9 +36,11 @@ from tbtwist.control.messages import (
 )
 from tbtwist.control.paths import path_for
 from tbtwist.errors import BadFrame, ControlFailed, NoManager
-from tbtwist.status import Status
+from tbtwist.status import Status, UpdateStep
 
 _STOP_GRACE_S: Final = 5.0
+_PATIENCE_S: Final = 600.0
+"""How long one step may take: a start and a drain, both of them configurable."""
 
 
 @attrs.frozen
@@ -70,7 +83,49 @@ class ControlClient:
         if not isinstance(reply, Done):
             raise _unexpected(reply)
 
+    def plan(self, roles: Sequence[Serving]) -> tuple[str, ...]:
+        """Return what an update would do, a line a step."""
+        reply = self._ask(PlanRequest(tuple(roles)), self.timeout_s)
+        if isinstance(reply, PlanReply):
+            return reply.lines
+        raise _unexpected(reply)
+
+    def update(self, roles: Sequence[Serving]) -> Iterator[UpdateStep]:
+        """Update; yield each step as it is done, to the last one."""
+        for reply in self._converse(UpdateRequest(tuple(roles)), _PATIENCE_S):
+            if isinstance(reply, StepReply):
+                yield reply.step
+            elif not isinstance(reply, Done):
+                raise _unexpected(reply)
+
+    def scale(self, role: Serving, count: int) -> None:
+        """Start or stop workers until there are ``count``."""
+        self._done(ScaleRequest(role, count))
+
+    def start_worker(self, role: Serving) -> str:
+        """Start one more worker; return its id when it serves."""
+        reply = self._ask(StartWorkerRequest(role), _PATIENCE_S)
+        if isinstance(reply, StartedReply):
+            return reply.worker
+        raise _unexpected(reply)
+
+    def stop_worker(self, worker_id: str) -> None:
+        """Let one worker drain and leave."""
+        self._done(StopWorkerRequest(worker_id))
+
+    def _done(self, request: Request) -> None:
+        reply = self._ask(request, _PATIENCE_S)
+        if not isinstance(reply, Done):
+            raise _unexpected(reply)
+
     def _ask(self, request: Request, timeout_s: float) -> Reply:
+        with closing(self._converse(request, timeout_s)) as replies:
+            return next(replies)
+
+    def _converse(
+        self, request: Request, timeout_s: float
+    ) -> Generator[Reply, None, None]:
+        """Yield replies, each within ``timeout_s``, until there is a last one."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(self.timeout_s)
             self._connect(connection)
@@ -78,7 +133,11 @@ class ControlClient:
             try:
                 body = encode(request)
                 connection.sendall(PREFIX.pack(len(body)) + body)
-                return decode_reply(_receive(connection))
+                while True:
+                    reply = decode_reply(_receive(connection))
+                    yield reply
+                    if not isinstance(reply, StepReply):
+                        return
             except TimeoutError as error:
                 reason = f"no answer within {timeout_s:g} s"
                 raise ControlFailed(reason=reason) from error
@@ -116,5 +175,5 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 
 def _unexpected(reply: Reply) -> ControlFailed:
     if isinstance(reply, Failed):
-        return ControlFailed(reason=reply.reason)
+        return ControlFailed(reason=reply.reason.rstrip("."))
     return ControlFailed(reason=f"it answered with {type(reply).__name__}")

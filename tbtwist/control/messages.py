@@ -7,6 +7,12 @@ gets one reply to each, in order::
     {"type":"status"}                        → {"type":"status","status":{…}}
     {"type":"stop","timeout_s":15.0}         → {"type":"done"}  when all is stopped
     {"type":"version"}                       → {"type":"version","version":"0.1.0","pid":4711}
+    {"type":"update","roles":["http"]}       → {"type":"step",…} as often as it gets on,
+                                               then {"type":"done"}
+    {"type":"plan","roles":["http"]}         → {"type":"plan","lines":[…]}
+    {"type":"scale","role":"ws","count":3}   → {"type":"done"}
+    {"type":"start","role":"http"}           → {"type":"started","worker":"http-3"}
+    {"type":"stop-worker","worker":"http-3"} → {"type":"done"}
     anything else                            → {"type":"failed","reason":"…"}
 
 Fields that a side does not know are passed over, so that client and manager may
@@ -16,15 +22,16 @@ be of different versions.
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from tbtwist.errors import BadFrame
-from tbtwist.status import Status
+from tbtwist.status import Status, UpdateStep
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
+MAX_WORKERS: Final = 256
 PREFIX: Final = struct.Struct("!I")
 _M = TypeVar("_M")
 
@@ -43,7 +50,50 @@ class VersionRequest(msgspec.Struct, frozen=True, tag="version"):
     """Who are you?"""
 
 
-Request = StatusRequest | StopRequest | VersionRequest
+Serving = Literal["http", "ws"]
+
+
+class UpdateRequest(msgspec.Struct, frozen=True, tag="update"):
+    """Replace the workers of ``roles``, one after another."""
+
+    roles: tuple[Serving, ...] = ("http", "ws")
+
+
+class PlanRequest(msgspec.Struct, frozen=True, tag="plan"):
+    """What would an update do?"""
+
+    roles: tuple[Serving, ...] = ("http", "ws")
+
+
+class ScaleRequest(msgspec.Struct, frozen=True, tag="scale"):
+    """Start or stop workers until there are ``count`` of ``role``."""
+
+    role: Serving
+    count: Annotated[int, Meta(ge=0, le=MAX_WORKERS)]
+
+
+class StartWorkerRequest(msgspec.Struct, frozen=True, tag="start"):
+    """Start one more worker."""
+
+    role: Serving
+
+
+class StopWorkerRequest(msgspec.Struct, frozen=True, tag="stop-worker"):
+    """Let one worker drain and leave."""
+
+    worker: str
+
+
+Request = (
+    StatusRequest
+    | StopRequest
+    | VersionRequest
+    | UpdateRequest
+    | PlanRequest
+    | ScaleRequest
+    | StartWorkerRequest
+    | StopWorkerRequest
+)
 
 
 class StatusReply(msgspec.Struct, frozen=True, tag="status"):
@@ -63,13 +113,33 @@ class VersionReply(msgspec.Struct, frozen=True, tag="version"):
     pid: int
 
 
+class StepReply(msgspec.Struct, frozen=True, tag="step"):
+    """What an update has come to; another reply follows."""
+
+    step: UpdateStep
+
+
+class PlanReply(msgspec.Struct, frozen=True, tag="plan"):
+    """What an update would do."""
+
+    lines: tuple[str, ...]
+
+
+class StartedReply(msgspec.Struct, frozen=True, tag="started"):
+    """The worker that was started."""
+
+    worker: str
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It was not done, and why."""
 
     reason: str
 
 
-Reply = StatusReply | Done | VersionReply | Failed
+Reply = (
+    StatusReply | Done | VersionReply | StepReply | PlanReply | StartedReply | Failed
+)
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)

@@ -27,12 +27,21 @@ from tbtwist.control.messages import (
     MAX_MESSAGE_BYTES,
     Done,
     Failed,
+    PlanReply,
+    PlanRequest,
     Reply,
     Request,
+    ScaleRequest,
+    StartedReply,
+    StartWorkerRequest,
     StatusReply,
     StatusRequest,
+    StepReply,
     StopRequest,
+    StopWorkerRequest,
+    UpdateRequest,
     VersionReply,
+    VersionRequest,
     decode_request,
     encode,
 )
@@ -67,10 +76,13 @@ class Control:
     def __init__(self, port: ManagerPort) -> None:
         self._port = port
 
-    async def answer(self, body: bytes) -> Reply:
-        """Return the reply to a request, whatever is wrong with it."""
+    async def answer(self, body: bytes, tell: Callable[[Reply], None]) -> Reply:
+        """Return the last reply to a request, whatever is wrong with it.
+
+        ``tell`` gets those that come before it.
+        """
         try:
-            return await self._carry_out(decode_request(body))
+            return await self._carry_out(decode_request(body), tell)
         except BadFrame as error:
             return Failed(f"the request cannot be read: {error.reason}")
         except TbtwistError as error:
@@ -79,16 +91,33 @@ class Control:
             _log.failure("a control request failed")
             return Failed(f"{type(error).__name__}: {error}")
 
-    async def _carry_out(self, request: Request) -> Reply:
+    async def _carry_out(
+        self, request: Request, tell: Callable[[Reply], None]
+    ) -> Reply:
+        port = self._port
         match request:
-            case StatusRequest():
-                return StatusReply(self._port.status())
+            case StatusRequest() | VersionRequest() | PlanRequest():
+                return self._inform(request)
+            case StartWorkerRequest(role=role):
+                return StartedReply(await port.start_worker(role))
             case StopRequest(timeout_s=timeout_s):
-                await self._port.stop(timeout_s)
-                return Done()
-            case _:
-                manager = self._port.status().manager
-                return VersionReply(manager.version, manager.pid)
+                await port.stop(timeout_s)
+            case UpdateRequest(roles=roles):
+                await port.update(lambda step: tell(StepReply(step)), roles)
+            case ScaleRequest(role=role, count=count):
+                await port.scale(role, count)
+            case StopWorkerRequest(worker=worker):
+                await port.stop_worker(worker)
+        return Done()
+
+    def _inform(self, request: StatusRequest | VersionRequest | PlanRequest) -> Reply:
+        """Answer what changes nothing."""
+        if isinstance(request, PlanRequest):
+            return PlanReply(tuple(self._port.plan(request.roles)))
+        status = self._port.status()
+        if isinstance(request, StatusRequest):
+            return StatusReply(status)
+        return VersionReply(status.manager.version, status.manager.pid)
 
 
 class ControlProtocol(Int32StringReceiver, TimeoutMixin):
@@ -126,7 +155,7 @@ class ControlProtocol(Int32StringReceiver, TimeoutMixin):
 
     async def _answer_all(self) -> None:
         while self._requests:
-            reply = await self.factory.control.answer(self._requests[0])
+            reply = await self.factory.control.answer(self._requests[0], self._send)
             self._requests.popleft()
             self._send(reply)
         if self in self.factory.clients:

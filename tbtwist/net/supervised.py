@@ -19,6 +19,7 @@ _log = Logger()
 
 FIRST_DESCRIPTOR: Final = 3
 LIFELINE: Final = "lifeline"
+EXITS: Final = "exits"
 _VARIABLES: Final = ("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID")
 
 
@@ -77,7 +78,16 @@ def parse_notification(datagram: bytes) -> dict[str, str]:
 
 def take_lifeline(descriptors: Mapping[str, int]) -> int | None:
     """Return the descriptor whose end of file means that the manager is gone."""
-    descriptor = descriptors.get(LIFELINE)
+    return _take_pipe(descriptors, LIFELINE)
+
+
+def take_exits(descriptors: Mapping[str, int]) -> int | None:
+    """Return the descriptor on which a manager tells its broker who has ended."""
+    return _take_pipe(descriptors, EXITS)
+
+
+def _take_pipe(descriptors: Mapping[str, int], name: str) -> int | None:
+    descriptor = descriptors.get(name)
     if descriptor is not None:
         os.set_inheritable(descriptor, False)
         os.set_blocking(descriptor, False)

@@ -15,6 +15,7 @@ from twisted.python.threadpool import ThreadPool
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
 from tbtwist.apps.application import Application
+from tbtwist.apps.hooks import run_exit, run_initial
 from tbtwist.apps.loading import load_application, load_callables
 from tbtwist.apps.pool import PoolService, SyncPool
 from tbtwist.apps.result import Result
@@ -30,7 +31,8 @@ from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import HttpIdentification
-from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
+from tbtwist.roles.probing import probe
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background, wait_until
@@ -53,6 +55,7 @@ class HttpRole:
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
         self._life: Life | None = None
+        self._begun = False
         self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
         self._health.bus_connected = False
         self._app: Application
@@ -132,6 +135,8 @@ class HttpRole:
             now=process.now,
             health=self._health,
             random=process.random,
+            bus_figures=self._bus.figures,
+            ws_messages=lambda: self._host.messages,
         )
 
     async def start(self, life: Life) -> None:
@@ -148,10 +153,22 @@ class HttpRole:
         self._sessions.start()
         self._identification.serve(self._bus)
         self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
+        await self._begin()
         await join(process, self._bus, self._background, life, self._joined)
+        if process.probing:
+            path = process.settings.manager.probe_path
+            await probe(process.reactor, self._site, path)
         self._port = serve(
             process.reactor, self._listener, self._site, backlog=self._config.backlog
         )
+
+    async def _begin(self) -> None:
+        """Run what the application wants to run before it is used."""
+        timeout_s = self._process.settings.manager.start_timeout_s
+        await run_initial(
+            self._app, self._runner, timeout_s=timeout_s, cwd=self._process.cwd
+        )
+        self._begun = True
 
     def _joined(self) -> None:
         self._health.bus_connected = True
@@ -186,6 +203,8 @@ class HttpRole:
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
         self._background.cancel_all()
+        if self._begun:
+            await run_exit(self._app, self._runner)
         self._host.close()
         self._identification.close()
         await self._core.close()
@@ -225,9 +244,13 @@ class HttpRole:
         )
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many requests were served; a good moment to look at the bus."""
+        """Return what was served; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
-        return {"REQUESTS_TOTAL": self._health.requests_total}
+        served = {
+            "REQUESTS_TOTAL": self._health.requests_total,
+            "IN_FLIGHT": self._health.in_flight,
+        }
+        return {**served, **bus_summary(self._bus)}
 
 
 def on_zeromq(process: Process) -> HttpRole:

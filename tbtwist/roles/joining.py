@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.logger import Logger
@@ -28,9 +28,19 @@ def zeromq_bus(process: Process) -> EventBus:
     return ZmqBus(
         process.reactor,
         process.identity,
-        Endpoints.for_settings(process.settings),
+        Endpoints.for_settings(process.settings, process.random),
         BusConfig.from_settings(process.settings),
     )
+
+
+def bus_summary(bus: EventBus) -> Mapping[str, int]:
+    """Return what the manager is told about a worker's bus."""
+    figures = bus.figures()
+    now = figures.now
+    return {
+        "BUS_PENDING": now["lane_items"] + now["deliveries_waiting"],
+        "BUS_INCIDENTS": sum(figures.incidents.values()),
+    }
 
 
 async def join(

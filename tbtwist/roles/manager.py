@@ -61,6 +61,7 @@ class ManagerRole:
                 sys.executable, config_path=config, log_format=process.log_format
             ),
             measure=UsageMeter(process.reactor.seconds),
+            reload=process.reload,
         )
 
     @property

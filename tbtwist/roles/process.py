@@ -21,7 +21,11 @@ LAST_PORT: Final = 65535
 
 @attrs.frozen(kw_only=True)
 class Process:
-    """Everything that came from outside, fetched once by ``options.py``."""
+    """Everything that came from outside, fetched once by ``options.py``.
+
+    ``reload`` reads the configuration again; ``probing`` is true for a worker that
+    must prove itself before it serves.
+    """
 
     around: Surroundings
     settings: Settings
@@ -39,6 +43,8 @@ class Process:
     console: TextIO | None
     verbose: bool
     log_format: LogFormat
+    reload: Callable[[], Settings]
+    probing: bool = False
     broker_inside: bool = False
     """Whether the broker lives in this process, so that it is there at once."""
 

@@ -12,7 +12,7 @@ from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.roles.identification import ws_identifier
-from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background
@@ -107,8 +107,8 @@ class WsRole:
         self.unbind()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many connections there are."""
-        return {"CONNECTIONS": self._gateway.connections}
+        """Return how many connections there are, and how the bus is."""
+        return {"CONNECTIONS": self._gateway.connections, **bus_summary(self._bus)}
 
 
 def on_zeromq(process: Process) -> WsRole:

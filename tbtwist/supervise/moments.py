@@ -15,6 +15,11 @@ class Moment:
         self._outcome: Failure | bool = False
         self._waiting: list[Deferred[None]] = []
 
+    @property
+    def happened(self) -> bool:
+        """Whether it has happened, and well."""
+        return self._outcome is True
+
     def when(self) -> Deferred[None]:
         """Return a Deferred of your own for it; it may have happened already."""
         waiter: Deferred[None] = Deferred(self._forget)

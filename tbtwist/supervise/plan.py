@@ -48,20 +48,35 @@ def desired(settings: Settings) -> tuple[WorkerSpec, ...]:
         ConfigError: ranges of ports collide or leave the possible ones; every
             problem names the keys to change.
     """
-    problems = tuple(_problems(settings))
-    if problems:
-        raise ConfigError(problems)
+    check_ports(settings)
     broker = WorkerSpec(BROKER_ID, "broker", None, _BROKER_DRAIN_S)
     http = _specs("http", settings.http_worker)
     ws = _specs("ws", settings.ws_worker)
     return (broker, *http, *ws)
 
 
+def check_ports(settings: Settings) -> None:
+    """Raise ConfigError if ranges of ports collide or leave the possible ones."""
+    problems = tuple(_problems(settings))
+    if problems:
+        raise ConfigError(problems)
+
+
+def worker_spec(settings: Settings, role: Role, number: int) -> WorkerSpec:
+    """Return the http or ws worker with this number, which counts from 1."""
+    section = settings.http_worker if role == "http" else settings.ws_worker
+    return _spec(role, section, number)
+
+
 def _specs(role: Role, section: HttpWorker | WsWorker) -> Iterator[WorkerSpec]:
-    for index in range(section.workers):
-        port = section.port + index if section.port else 0
-        address = Address(section.host, port, section.backlog)
-        yield WorkerSpec(f"{role}-{index + 1}", role, address, section.drain_timeout_s)
+    for number in range(1, section.workers + 1):
+        yield _spec(role, section, number)
+
+
+def _spec(role: Role, section: HttpWorker | WsWorker, number: int) -> WorkerSpec:
+    port = section.port + number - 1 if section.port else 0
+    address = Address(section.host, port, section.backlog)
+    return WorkerSpec(f"{role}-{number}", role, address, section.drain_timeout_s)
 
 
 @attrs.frozen

@@ -1,59 +1,29 @@
-"""One slot: a listener that stays, and the processes that serve it in turn."""
+"""One slot: a listener that stays, and the tenants that serve it in turn."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
 from msgspec import UNSET, UnsetType
-from twisted.logger import Logger
 
-from tbtwist.errors import CannotBind
 from tbtwist.net.listening import port_of
+from tbtwist.net.supervised import EXITS
 from tbtwist.status import LastExit, WorkerState, WorkerStatus
-from tbtwist.supervise.keeping import NOTIFY_PREFIX, Generations
-from tbtwist.supervise.lifecycle import Lifecycle
 from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
 from tbtwist.supervise.policy import Policy
-from tbtwist.supervise.process import Child, Exit, Launch
-from tbtwist.supervise.world import World
+from tbtwist.supervise.tenant import Tenant
+from tbtwist.supervise.workshop import Workshop, iso_utc
 
-_log = Logger()
-
+_REMEMBERED_EXITS: Final = 5
 REFUSE_AFTER_S: Final = 2.0
 """A slot that nobody serves for longer refuses connections instead of queueing them."""
 
-_FIGURE: Final = "X_"
-_LONGEST_DETAIL: Final = 300
 
-
-@attrs.define(eq=False)
-class Workshop:
-    """What all slots of a manager share.
-
-    ``inherited`` are the descriptors that every child gets beside its listener;
-    ``addresses`` says where all workers listen, for their environment.
-    """
-
-    world: World
-    runtime_dir: Path
-    generations: Generations
-    inherited: tuple[tuple[str, int], ...]
-    addresses: Callable[[], Mapping[str, str]]
-    changed: Callable[[Slot], None]
-    said: Callable[[str, str], None]
-
-
-def iso_utc(seconds: float) -> str:
-    """Return a moment of the wall clock as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def http_url(slots: Sequence[Slot]) -> str:
+def http_url(slots: Iterable[Slot]) -> str:
     """Return where a browser finds the first http worker; empty if there is none."""
     for slot in slots:
         if slot.spec.role == "http" and slot.spec.address is not None:
@@ -65,32 +35,37 @@ def http_url(slots: Sequence[Slot]) -> str:
 
 
 class Slot:
-    """The place of one worker; `Hands` of its life, `ChildEvents` of its process."""
+    """The place of one worker.
+
+    ``tenant`` serves it; in an update a ``successor`` moves in, and who was
+    replaced is among ``leaving`` until its process has ended.
+    """
 
     def __init__(self, spec: WorkerSpec, shop: Workshop, policy: Policy) -> None:
         self.spec = spec
-        self.generation = 0
         self.port: int | None = None
-        self.life = Lifecycle(shop.world.reactor, policy, self)
+        self.successor: Tenant | None = None
+        self.leaving: list[Tenant] = []
         self._shop = shop
+        self._policy = policy
         self._listener: socket.socket | None = None
-        self._child: Child | None = None
-        self._starts = 0
-        self._started_at = 0.0
         self._unserved_since: float | None = None
-        self._detail = ""
-        self._figures: dict[str, int] = {}
-        self._last_exit: LastExit | None = None
+        self._crashes = 0
+        self._exits: deque[LastExit] = deque(maxlen=_REMEMBERED_EXITS)
+        self.tenant = Tenant(spec, shop, policy, self)
 
     @property
     def state(self) -> WorkerState:
-        """Return the state as an operator sees it."""
-        return self.life.state
+        """Return the state of the present tenant, as an operator sees it."""
+        return self.tenant.state
 
     @property
-    def last_lines(self) -> tuple[str, ...]:
-        """Return the last lines that the present or previous process wrote."""
-        return () if self._child is None else self._child.last_lines
+    def empty(self) -> bool:
+        """Whether nobody is here any more, not even somebody who is leaving."""
+        tenants = [self.tenant, *self.leaving]
+        if self.successor is not None:
+            tenants.append(self.successor)
+        return all(each.state == "stopped" for each in tenants)
 
     # --- the listener
 
@@ -117,136 +92,139 @@ class Slot:
 
     # --- orders from the supervisor
 
+    def start(self) -> None:
+        """Let the first tenant move in."""
+        self.tenant.life.spawn()
+
     def stop(self, kill_after_s: float) -> None:
-        """Let the process drain and end; nobody takes its place."""
+        """Let all processes drain and end; nobody takes their place."""
         self.refuse()
-        self.life.stop(kill_after_s)
+        for tenant in (self.tenant, self.successor, *self.leaving):
+            if tenant is not None:
+                tenant.life.stop(kill_after_s)
 
-    # --- Hands of the lifecycle
+    # --- an update
 
-    def spawn(self) -> None:
-        """Start the next process of this slot."""
-        self._starts += 1
-        self._figures.clear()
-        self._started_at = self._shop.world.now()
-        try:
-            self.listen()
-            self.generation = self._shop.generations.next(self.spec.id)
-        except (CannotBind, OSError) as error:
-            self.ended(Exit(None, None, str(error)))
-            return
-        world = self._shop.world
-        self._child = Child(world.reactor, self._launch(), self, world.open_pidfd)
-        self._child.start()
-
-    def _launch(self) -> Launch:
-        listener = self._listener
-        own = () if listener is None else ((self.spec.role, listener.fileno()),)
-        name = f"{NOTIFY_PREFIX}{self.spec.id}.{self.generation}"
-        return Launch(
-            command=self._shop.world.command(self.spec),
-            environ={**self._shop.world.environ, **self._shop.addresses()},
-            notify_path=self._shop.runtime_dir / name,
-            generation=self.generation,
-            descriptors=(*own, *self._shop.inherited),
+    def invite(self) -> Tenant:
+        """Start a successor beside the present tenant; it has one try."""
+        policy = attrs.evolve(self._policy, max_restart_attempts=0)
+        self.successor = successor = Tenant(
+            self.spec, self._shop, policy, self, on_trial=True
         )
+        successor.life.spawn()
+        return successor
 
-    def terminate(self) -> None:
-        """Ask the process to drain."""
-        if self._child is not None:
-            self._child.signal("TERM")
+    def hand_over(self) -> Tenant:
+        """Make the successor the tenant, and let the old one drain; return that."""
+        successor = self.successor
+        assert successor is not None
+        old, self.tenant, self.successor = self.tenant, successor, None
+        self._crashes += max(0, old.starts - 1)
+        successor.life.adopt(self._policy)
+        successor.on_trial = False
+        self.leaving.append(old)
+        old.farewell = f"replaced by generation {successor.generation}"
+        old.life.stop(self._policy.drain_timeout_s)
+        self._unserved_since = None
+        self._tidy()
+        self._shop.changed(self.spec.id)
+        return old
 
-    def kill(self) -> None:
-        """End the process at once."""
-        if self._child is not None:
-            self._child.signal("KILL")
+    def turn_away(self) -> None:
+        """Send the successor away; the present tenant stays."""
+        successor, self.successor = self.successor, None
+        if successor is not None:
+            self.leaving.append(successor)
+            successor.life.stop(0)
+            self._tidy()
 
-    def entered(self, state: WorkerState) -> None:
+    def _tidy(self) -> None:
+        self.leaving = [each for each in self.leaving if each.state != "stopped"]
+
+    # --- the place of a tenant
+
+    def descriptors(self) -> tuple[tuple[str, int], ...]:
+        """Return the listener, opened if it was not; to the broker, who has ended."""
+        self.listen()
+        if self.spec.role == "broker":
+            return ((EXITS, self._shop.exits.read_end),)
+        listener = self._listener
+        return () if listener is None else ((self.spec.role, listener.fileno()),)
+
+    def entered(self, tenant: Tenant, state: WorkerState) -> None:
         """Keep or close the listener, and tell who wants to know."""
+        if tenant is self.tenant:
+            self._served(state)
+        self._tidy()
+        self._shop.changed(self.spec.id)
+
+    def _served(self, state: WorkerState) -> None:
         now = self._shop.world.reactor.seconds()
-        if state in {"starting", "stopped"}:
-            self._detail = ""
         if state == "running":
             self._unserved_since = None
         elif self._unserved_since is None:
             self._unserved_since = now
+        if self.successor is not None:
+            return
         if state == "failed" or (state == "backoff" and self._unserved_too_long(now)):
             self.refuse()
-        self._shop.changed(self)
 
     def _unserved_too_long(self, now: float) -> bool:
         since = now if self._unserved_since is None else self._unserved_since
-        return now - since + self.life.backoff_s > REFUSE_AFTER_S
+        return now - since + self.tenant.life.backoff_s > REFUSE_AFTER_S
 
-    # --- ChildEvents of the process
+    def left(self, tenant: Tenant, end: LastExit) -> None:
+        """Remember how a process ended."""
+        if tenant is not self.successor:
+            self._exits.append(end)
 
-    def notified(self, facts: Mapping[str, str]) -> None:
-        """Take note of what the worker says about itself."""
-        self.life.heard()
-        if "STATUS" in facts:
-            self._detail = facts["STATUS"][:_LONGEST_DETAIL]
-        self._figures |= {
-            name: int(value)
-            for name, value in facts.items()
-            if name.startswith(_FIGURE) and value.isdecimal() and value.isascii()
-        }
-        if facts.get("READY") == "1":
-            self.life.ready()
-        if facts.get("STOPPING") == "1":
-            self.life.stopping()
-
-    def said(self, line: str) -> None:
-        """Hand a line of its output on."""
-        self._shop.said(self.spec.id, line)
-
-    def ended(self, end: Exit) -> None:
-        """Remember how it ended; its life decides what comes next."""
-        self._last_exit = LastExit(
-            at=iso_utc(self._shop.world.now()),
-            code=end.code,
-            signal=end.signal,
-            reason=self.life.verdict or end.reason,
-        )
-        _log.info(
-            "{worker} generation {generation} ended: {reason}",
-            worker=self.spec.id,
-            generation=self.generation,
-            reason=self._last_exit.reason,
-        )
-        self.life.exited()
+    def renew(self, spec: WorkerSpec, policy: Policy) -> None:
+        """Take what new settings say, from the next tenant on; the address stays."""
+        self.spec, self._policy = spec, policy
 
     # --- what an operator sees
 
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """Return the last lines that the present or previous process wrote."""
+        return self.tenant.last_lines
+
     def status(self) -> WorkerStatus:
         """Return how the slot is right now."""
-        pid = None if self._child is None else self._child.pid
+        tenant = self.tenant
+        pid = tenant.pid
         usage = None if pid is None else self._shop.world.measure(pid)
         alive = pid is not None
-        started = self._started_at
+        started = tenant.started_at
         return WorkerStatus(
             id=self.spec.id,
             role=self.spec.role,
             state=self.state,
-            generation=self.generation,
+            generation=tenant.generation,
             pid=pid,
             port=self.port,
             started_at=iso_utc(started) if alive else None,
             uptime_s=max(0.0, self._shop.world.now() - started) if alive else None,
-            restarts=max(0, self._starts - 1),
+            restarts=self._crashes + max(0, tenant.starts - 1),
             memory_bytes=None if usage is None else usage.memory_bytes,
             cpu_percent=None if usage is None else usage.cpu_percent,
-            requests_total=self._figure("http", "X_REQUESTS_TOTAL"),
-            connections=self._figure("ws", "X_CONNECTIONS"),
-            last_exit=self._last_exit,
+            requests_total=self._figure("X_REQUESTS_TOTAL", "http"),
+            connections=self._figure("X_CONNECTIONS", "ws"),
+            bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
+            bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
+            last_exit=self._exits[-1] if self._exits else None,
+            exits=tuple(self._exits),
             detail=self._describe(),
         )
 
-    def _figure(self, role: str, name: str) -> int | UnsetType | None:
-        return self._figures.get(name) if self.spec.role == role else UNSET
+    def _figure(self, name: str, *roles: str) -> int | UnsetType | None:
+        """Return a figure of ours; UNSET if only other ``roles`` have it."""
+        return self.tenant.figures.get(name) if self.spec.role in roles else UNSET
 
     def _describe(self) -> str:
+        life = self.tenant.life
         if self.state == "failed":
-            return f"gave up: it died {self.life.quick_deaths} times in a row"
+            return f"gave up: it died {life.quick_deaths} times in a row"
         if self.state == "backoff":
-            return f"starts again {self.life.backoff_s:.1f} s after its end"
-        return self._detail
+            return f"starts again {life.backoff_s:.1f} s after its end"
+        return self.tenant.detail

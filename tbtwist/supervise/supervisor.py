@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
 from tbtwist import __version__
 from tbtwist.config.schema import Settings
-from tbtwist.errors import TbtwistError
+from tbtwist.errors import ManagerBusy, TbtwistError
 from tbtwist.net.locking import ProcessLock
 from tbtwist.net.runtime import ensure_private, runtime_dir
 from tbtwist.net.supervised import LIFELINE
 from tbtwist.services import Background, wait_until
-from tbtwist.status import ManagerInfo, Status
+from tbtwist.status import ManagerInfo, Role, Status
+from tbtwist.supervise.fleet import Fleet
 from tbtwist.supervise.keeping import (
+    ExitPipe,
     Generations,
     Lifeline,
     sweep_notify_sockets,
     take_manager_lock,
     take_workers_lock,
 )
-from tbtwist.supervise.moments import Conditions, Moment
-from tbtwist.supervise.plan import BROKER_ID, desired
-from tbtwist.supervise.policy import Policy
-from tbtwist.supervise.slot import Slot, Workshop, http_url, iso_utc
+from tbtwist.supervise.moments import Moment
+from tbtwist.supervise.orders import SERVING, Orders
+from tbtwist.supervise.plan import BROKER_ID, check_ports
+from tbtwist.supervise.rolling import Say
+from tbtwist.supervise.slot import http_url
+from tbtwist.supervise.workshop import Workshop, iso_utc
 from tbtwist.supervise.world import Hooks, World, tell
 
 _log = Logger()
+T = TypeVar("T")
 
-_STOP_ORDER: Final = (("ws", 2 / 3, 0.0), ("http", 1.0, 0.0), ("broker", 1.0, 1.0))
-"""Roles in the order of stopping: which part of the remaining time each may take,
-and how many seconds it gets in any case.
-
-A ws worker that says goodbye needs http workers for what its connections still
-have to say, and everybody needs the broker.
-"""
 _PREVIOUS_GRACE_S: Final = 5.0
 _FAMILY: Final = "family"
 
@@ -58,15 +56,17 @@ class Supervisor(Service):
         self._world = world
         self._hooks = hooks
         self._data_dir = Path(settings.data_dir)
-        self._slots: tuple[Slot, ...] = ()
+        self._fleet = Fleet()
+        self._orders = Orders(self._fleet, settings, world.reload)
         self._started_at = world.now()
         self._locks: list[ProcessLock] = []
         self._lifeline: Lifeline | None = None
+        self._exits: ExitPipe | None = None
         self._shop: Workshop | None = None
         self._bound = False
         self._bringing_up: Deferred[None] | None = None
         self._deadline: float | None = None
-        self._conditions = Conditions()
+        self._ordered: set[Deferred[Any]] = set()
         self._background = Background()
         self._up = Moment()
         self._stopped = Moment()
@@ -91,13 +91,10 @@ class Supervisor(Service):
         """
         if self._locks:
             return
-        specs = desired(self._settings)
+        check_ports(self._settings)
         self._locks.append(take_manager_lock(self._data_dir, self._world.pid))
         try:
-            shop = self._open_shop()
-            self._slots = tuple(
-                Slot(spec, shop, self._policy(spec.drain_timeout_s)) for spec in specs
-            )
+            self._fleet.fill(self._settings, self._open_shop())
             if self._share_workers_lock():
                 self._listen()
         except TbtwistError:
@@ -108,33 +105,18 @@ class Supervisor(Service):
         sockets = runtime_dir(self._data_dir)
         ensure_private(sockets)
         sweep_notify_sockets(sockets)
-        self._lifeline = Lifeline.open()
+        self._lifeline, self._exits = Lifeline.open(), ExitPipe.open()
         self._shop = Workshop(
             world=self._world,
             runtime_dir=sockets,
             generations=Generations.load(self._data_dir),
             inherited=((LIFELINE, self._lifeline.child_end),),
-            addresses=self._addresses,
+            exits=self._exits,
+            addresses=self._fleet.addresses,
             changed=self._changed,
             said=self._said,
         )
         return self._shop
-
-    def _addresses(self) -> dict[str, str]:
-        """Return the real ports, as in ``TB_HTTP_PORTS=8000,8001``."""
-        return {
-            f"TB_{role.upper()}_PORTS": ",".join(
-                str(slot.port) for slot in self._slots if slot.spec.role == role
-            )
-            for role in ("http", "ws")
-        }
-
-    def _policy(self, drain_timeout_s: float) -> Policy:
-        return Policy.from_settings(
-            self._settings.manager,
-            drain_timeout_s=drain_timeout_s,
-            jitter=self._world.jitter,
-        )
 
     def _share_workers_lock(self) -> bool:
         lock = take_workers_lock(self._data_dir, self._world.pid)
@@ -145,8 +127,7 @@ class Supervisor(Service):
         return True
 
     def _listen(self) -> None:
-        for slot in self._slots:
-            slot.listen()
+        self._fleet.listen()
         self._bound = True
 
     @override
@@ -162,7 +143,7 @@ class Supervisor(Service):
             if not self._bound:
                 await self._wait_for_previous()
                 self._listen()
-            await self._start_in_order()
+            await self._fleet.start()
         except CancelledError:
             raise
         except Exception as error:
@@ -189,34 +170,17 @@ class Supervisor(Service):
         _log.warn("{sentence}", sentence=sentence)
         self._said("manager", sentence)
 
-    async def _start_in_order(self) -> None:
-        broker = [slot for slot in self._slots if slot.spec.id == BROKER_ID]
-        others = [slot for slot in self._slots if slot.spec.id != BROKER_ID]
-        for group in (broker, others):
-            for slot in group:
-                slot.life.spawn()
-            await self._until(group, "running", "failed")
-
-    async def _until(self, slots: Sequence[Slot], *states: str) -> None:
-        await self._conditions.until(
-            lambda: all(slot.state in states for slot in slots)
-        )
-
-    def _changed(self, slot: Slot) -> None:
-        _log.info("{worker} is {state}", worker=slot.spec.id, state=slot.state)
-        tell(self._hooks.changed, slot.status())
-        if slot.spec.id == BROKER_ID and slot.state in {"backoff", "failed"}:
-            self._refuse_unserved()
-        self._conditions.check()
+    def _changed(self, worker_id: str) -> None:
+        slot = self._fleet.find(worker_id)
+        if slot is not None:
+            _log.info("{worker} is {state}", worker=worker_id, state=slot.state)
+            tell(self._hooks.changed, slot.status())
+            if worker_id == BROKER_ID and slot.state in {"backoff", "failed"}:
+                self._fleet.refuse_unserved()
+        self._fleet.conditions.check()
 
     def _said(self, worker_id: str, line: str) -> None:
         tell(self._hooks.said, worker_id, line)
-
-    def _refuse_unserved(self) -> None:
-        """Whoever waits for the broker to come up first serves nobody yet."""
-        for slot in self._slots:
-            if slot.state == "stopped":
-                slot.refuse()
 
     # --- what others ask
 
@@ -233,8 +197,8 @@ class Supervisor(Service):
 
     def last_lines(self, worker_id: str) -> tuple[str, ...]:
         """Return the last lines that a worker wrote; none for an unknown one."""
-        found = [each for each in self._slots if each.spec.id == worker_id]
-        return found[0].last_lines if found else ()
+        slot = self._fleet.find(worker_id)
+        return () if slot is None else slot.last_lines
 
     def status(self) -> Status:
         """Return how everything is right now."""
@@ -242,11 +206,47 @@ class Supervisor(Service):
             pid=self._world.pid,
             version=__version__,
             started_at=iso_utc(self._started_at),
-            http_url=http_url(self._slots),
+            http_url=http_url(self._fleet.slots),
             data_dir=str(self._data_dir),
         )
-        workers = tuple(slot.status() for slot in self._slots)
+        workers = tuple(slot.status() for slot in self._fleet.slots)
         return Status(manager=manager, workers=workers)
+
+    # --- what an operator may change
+
+    def plan(self, roles: Sequence[Role] = SERVING) -> Sequence[str]:
+        """As `Orders.plan`, in words."""
+        return self._orders.plan(roles).lines()
+
+    def update(self, say: Say, roles: Sequence[Role] = SERVING) -> Deferred[None]:
+        """As `Orders.update`; a stop of everything cancels it."""
+        return self._carry_out(self._orders.update(say, roles))
+
+    def start_worker(self, role: Role) -> Deferred[str]:
+        """As `Orders.start_worker`."""
+        return self._carry_out(self._orders.start_worker(role))
+
+    def stop_worker(self, worker_id: str) -> Deferred[None]:
+        """As `Orders.stop_worker`."""
+        return self._carry_out(self._orders.stop_worker(worker_id))
+
+    def scale(self, role: Role, count: int) -> Deferred[None]:
+        """As `Orders.scale`."""
+        return self._carry_out(self._orders.scale(role, count))
+
+    def _carry_out(self, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        """Begin with ``work`` unless everything starts or stops."""
+        if not self._up.happened or self._deadline is not None:
+            work.close()
+            doing = "stopping" if self._deadline is not None else "starting"
+            return fail(ManagerBusy(doing=doing))
+        order = Deferred.fromCoroutine(work)
+        self._ordered.add(order)
+        return order.addBoth(self._carried_out, order)
+
+    def _carried_out(self, outcome: T, order: Deferred[Any]) -> T:
+        self._ordered.discard(order)
+        return outcome
 
     # --- stop
 
@@ -267,21 +267,15 @@ class Supervisor(Service):
             self._background.spawn("stopping the workers", self._stop_in_order())
         elif deadline < self._deadline:
             self._deadline = deadline
-            for slot in self._slots:
-                if slot.state == "draining":
-                    slot.stop(timeout_s)
+            self._fleet.hurry(timeout_s)
         return self._stopped.when()
 
     async def _stop_in_order(self) -> None:
         if self._bringing_up is not None:
             self._bringing_up.cancel()
-        for slot in self._slots:
-            slot.refuse()
-        for role, share, grace_s in _STOP_ORDER:
-            group = [slot for slot in self._slots if slot.spec.role == role]
-            for slot in group:
-                slot.stop(max(share * self._remaining(), grace_s))
-            await self._until(group, "stopped")
+        for order in tuple(self._ordered):
+            order.cancel()
+        await self._fleet.stop(self._remaining)
         self._free()
         self._stopped.happen()
         self._ended.happen()
@@ -291,9 +285,10 @@ class Supervisor(Service):
         return 0.0 if self._deadline is None else max(0.0, self._deadline - now)
 
     def _free(self) -> None:
-        for slot in self._slots:
-            slot.refuse()
+        self._fleet.refuse()
         if self._lifeline is not None:
             self._lifeline.cut()
+        if self._exits is not None:
+            self._exits.close()
         while self._locks:
             self._locks.pop().release()

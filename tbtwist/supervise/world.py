@@ -10,11 +10,12 @@ from typing import Any, Final, Protocol
 import attrs
 from twisted.logger import Logger
 
+from tbtwist.config.schema import Settings
 from tbtwist.net.listening import bind_tcp
 from tbtwist.status import WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.reaping import OpenPidfd
-from tbtwist.supervise.usage import Measure
+from tbtwist.supervise.usage import Measure, oom_kills
 
 _log = Logger()
 
@@ -43,7 +44,8 @@ class World:
     """Everything that is not ours to fetch.
 
     ``now`` is the wall clock (seconds since 1970), ``random`` returns a number
-    from 0 up to 1, ``measure`` asks what a process uses (`UsageMeter`).
+    from 0 up to 1, ``measure`` asks what a process uses (`UsageMeter`), ``reload``
+    reads the configuration again.
     """
 
     reactor: Any
@@ -53,8 +55,10 @@ class World:
     random: Callable[[], float]
     command: CommandBuilder
     measure: Measure
+    reload: Callable[[], Settings]
     bind: Bind = bind_tcp
     open_pidfd: OpenPidfd = os.pidfd_open
+    oom_kills: Callable[[], int] = oom_kills
 
     def jitter(self, delay_s: float) -> float:
         """Return ``delay_s``, a fifth longer or shorter at most."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
+import zmq
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
@@ -19,6 +20,7 @@ from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.keys import BusKeys
 from tbtwist.bus.memory import MemoryBus, MemoryHub
 from tbtwist.bus.zeromq import ZmqBus
 from tbtwist.events import Event, Item
@@ -140,20 +142,34 @@ class MemoryRig:
         return MemoryBus(self._hub, identity, config)
 
 
-class ZmqRig:
-    """ZeroMQ on UNIX sockets in a directory of its own."""
+def on_tcp(keys: BusKeys) -> Endpoints:
+    """Return addresses with ports that ZeroMQ just had, behind ``keys``."""
+    with zmq.Context() as context:
+        sockets = [context.socket(zmq.PULL) for _ in range(4)]
+        ports = [each.bind_to_random_port("tcp://127.0.0.1") for each in sockets]
+        for socket in sockets:
+            socket.close(linger=0)
+    return Endpoints(*(f"tcp://127.0.0.1:{port}" for port in ports), keys=keys)
 
-    def __init__(self, case: TestCase, clock: Any) -> None:
+
+class ZmqRig:
+    """ZeroMQ on UNIX sockets in a directory of its own, or on TCP."""
+
+    def __init__(
+        self, case: TestCase, clock: Any, endpoints: Endpoints | None = None
+    ) -> None:
         self._clock = clock
         self._dir = Path(tempfile.mkdtemp(prefix="tbt"))
         case.addCleanup(shutil.rmtree, self._dir)
+        self.endpoints = endpoints or Endpoints.inside(self._dir)
         self._service: BrokerService | None = None
         case.addCleanup(self.stop_broker)
 
     @property
-    def endpoints(self) -> Endpoints:
-        """Where the sockets are."""
-        return Endpoints.inside(self._dir)
+    def service(self) -> BrokerService:
+        """Return the broker that runs."""
+        assert self._service is not None
+        return self._service
 
     def start(self) -> None:
         """Start the broker."""

@@ -596,10 +596,11 @@ class HubTests(CoreCase):
 
         bus = self.worker("ws-1")
         heard: list[Publication] = []
-        bus.subscribe("news", heard.append)
+        for number in range(9):
+            bus.subscribe(f"news {number}", heard.append)
         self.patch(self.clock, "callLater", call_later)
-        for _ in range(9):
-            bus.publish("news", item("x"))
+        for number in range(9):
+            bus.publish(f"news {number}", item("x"))
         self.clock.advance(0)
         self.assertEqual((len(heard), len(turns)), (9, 3))
 

@@ -170,6 +170,7 @@ class SocketTests(TestCase):
         dealer = BoundedSocket(factory, options, lambda _: None)
         dealer.connect(self.address)
         dealer.offer([b"x"])
+        dealer._read_soon()
         self.assertEqual(len(clock.getDelayedCalls()), 1)
         self.assertEqual(clock.readers, {dealer})
         factory.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -49,6 +50,16 @@ class TableTests(SynchronousTestCase):
         change = self.table.update(news(A, resting=(A,)))
         self.assertTrue(change.matters)
         self.assertFalse(self.table.takes_keys(A))
+
+    def test_after_a_restart_the_ended_are_gone(self) -> None:
+        """A young broker that heard of an end says so, and nobody waits."""
+        self.table.update(news(A, B, W))
+        young = news(W, boot="b2", settled=False)
+        young = msgspec.structs.replace(young, ended=("http-1.1", "http-2.7"))
+        change = self.table.update(young)
+        self.assertEqual((change.gone, change.died), ({A}, frozenset()))
+        self.assertTrue(change.matters)
+        self.assertEqual(self.table.update(young).gone, frozenset())
 
     def test_after_a_restart_the_missing_are_not_gone(self) -> None:
         """A young broker does not know everyone yet; nobody is given up too early."""

@@ -55,7 +55,7 @@ class DocumentTests(SynchronousTestCase):
     """``--json`` (contract §1)."""
 
     def test_keys(self) -> None:
-        """The keys are exactly the contract's, in its order."""
+        """The keys are the contract's, in its order, and two about the bus."""
         found = msgspec.json.decode(document(FULL))
         self.assertEqual(list(found), ["schema_version", "manager", "workers"])
         self.assertEqual(found["schema_version"], 1)
@@ -66,8 +66,9 @@ class DocumentTests(SynchronousTestCase):
         common = "id role state generation pid port started_at uptime_s restarts"
         expected = [*common.split(), "memory_bytes", "cpu_percent"]
         http, ws, broker = found["workers"]
-        self.assertEqual(list(http), [*expected, "requests_total", "last_exit"])
-        self.assertEqual(list(ws), [*expected, "connections", "last_exit"])
+        bus = ["bus_pending", "bus_incidents"]
+        self.assertEqual(list(http), [*expected, "requests_total", *bus, "last_exit"])
+        self.assertEqual(list(ws), [*expected, "connections", *bus, "last_exit"])
         self.assertEqual(list(broker), [*expected, "last_exit"])
 
     def test_values(self) -> None:
@@ -91,6 +92,7 @@ class DocumentTests(SynchronousTestCase):
         unset = msgspec.structs.replace(FULL.workers[0], requests_total=msgspec.UNSET)
         (http,) = msgspec.json.decode(document(status(unset)))["workers"]
         self.assertIsNone(http["requests_total"])
+        self.assertIsNone(http["bus_pending"])
 
 
 class UnitTests(SynchronousTestCase):

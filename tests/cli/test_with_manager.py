@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner, Result
 from twisted.internet import reactor  # noqa: TID251 - the one that runs the test
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
@@ -21,14 +21,17 @@ from tbtwist.cli.options import World
 from tbtwist.cli.root import tbtwist
 from tbtwist.control import path_for
 from tbtwist.control.server import ControlServer
-from tbtwist.status import Status
+from tbtwist.errors import WorkerNotReady
+from tbtwist.status import Status, UpdateStep
 from tests.cli.worlds import FULL
+from tests.control.fakes import FakeManager
 
 
-class ScriptedManager:
+class ScriptedManager(FakeManager):
     """Answers what a supervisor would; stopping closes the socket."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.stopped: list[float] = []
         self.on_stopped: Callable[[], object] = lambda: None
 
@@ -112,6 +115,67 @@ class ManagedTests(TestCase):
         self.assertIn("did you mean", result.stderr)
         self.assertIn(f"looking for a manager of {self.folder}", result.stderr)
         self.assertNotEqual((await self.verb("start")).exit_code, 0)
+
+    async def test_update(self) -> None:
+        """``update`` shows each step as it comes, and who was replaced."""
+        self.manager.steps = (
+            UpdateStep("http-1", "starting", 4),
+            UpdateStep("http-1", "ready", 4),
+            UpdateStep("http-1", "draining", 3),
+            UpdateStep("http-1", "gone", 3, "replaced by generation 4"),
+        )
+        result = await self.verb("update", "--role", "http")
+        self.assertEqual((result.exit_code, result.stderr), (0, ""))
+        self.assertEqual(
+            result.stdout.splitlines(),
+            [
+                "http-1: generation 4 starts",
+                "http-1: generation 4 serves",
+                "http-1: generation 3 finishes what it has begun",
+                "http-1: generation 3 has left: replaced by generation 4",
+                "Updated: http-1.",
+            ],
+        )
+        self.assertEqual(self.manager.orders, [("update", "http")])
+
+    async def test_update_as_json(self) -> None:
+        """Scripts get an object a step."""
+        self.manager.steps = (UpdateStep("ws-1", "starting", 2),)
+        result = await self.verb("update", "--json")
+        self.assertEqual(
+            msgspec.json.decode(result.stdout),
+            {"worker": "ws-1", "step": "starting", "generation": 2, "detail": ""},
+        )
+        self.assertEqual(self.manager.orders, [("update", "http", "ws")])
+
+    async def test_failed_update(self) -> None:
+        """Exit code 1 and the reason, after the steps that were taken."""
+        self.manager.steps = (UpdateStep("http-1", "failed", 4, "no"),)
+        self.manager.outcome = fail(WorkerNotReady(worker="http-1", reason="no"))
+        result = await self.verb("update")
+        self.assertEqual(result.exit_code, 1)
+        self.assertEqual(result.stdout, "http-1: generation 4 is sent away\n")
+        self.assertIn("http-1 did not get ready: no.", result.stderr)
+
+    async def test_plan(self) -> None:
+        """``update --dry-run`` changes nothing."""
+        result = await self.verb("update", "--dry-run")
+        self.assertEqual(result.stdout, "replace http-1\nreplace ws-1\n")
+        self.assertEqual(self.manager.orders, [])
+
+    async def test_counts(self) -> None:
+        """One more, one less, or so many."""
+        started = await self.verb("worker-start", "-t", "http")
+        stopped = await self.verb("worker-stop", "-w", "ws-1")
+        scaled = await self.verb("scale", "-t", "ws", "1")
+        self.assertEqual(
+            [each.stdout for each in (started, stopped, scaled)],
+            ["http-3\n", "Stopped: ws-1\n", "ws: 1 worker\n"],
+        )
+        self.assertEqual(
+            self.manager.orders,
+            [("start", "http"), ("stop", "ws-1"), ("scale", "ws", 1)],
+        )
 
     async def test_none(self) -> None:
         """When it has gone, the exit code says so."""

@@ -98,6 +98,20 @@ class SearchTests(LoadingTestCase):
         error = self.assertRaises(ConfigNotFound, self.load, str(self.home))
         self.assertIn("is a directory", str(error))
 
+    def test_pipe_instead_of_a_file(self) -> None:
+        """A pipe would be waited for without end, and a device might have no end."""
+        pipe = self.root / "pipe"
+        os.mkfifo(pipe)
+        for path in (str(pipe), "/dev/zero"):
+            error = self.assertRaises(ConfigNotFound, self.load, path)
+            self.assertIn("it is a device or a pipe, not a file", str(error))
+        error = self.assertRaises(ConfigNotFound, self.load, None, {"TB_CONFIG": path})
+        self.assertIn("/dev/zero", str(error))
+
+    def test_nothing(self) -> None:
+        """/dev/null is a configuration without a word, as everywhere."""
+        self.assertEqual(self.load("/dev/null").settings.http_worker.port, 8000)
+
     def test_impossible_name(self) -> None:
         """A name that no file can have is refused too."""
         error = self.assertRaises(ConfigNotFound, self.load, "a\0b")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred, succeed
 
 from tbtwist.errors import ControlFailed
-from tbtwist.status import ManagerInfo, Status, WorkerStatus
+from tbtwist.status import ManagerInfo, Role, Status, UpdateStep, WorkerStatus
 
 STATUS = Status(
     manager=ManagerInfo(
@@ -39,6 +41,9 @@ class FakeManager:
         self.stops: list[float] = []
         self.stopping: Deferred[None] = Deferred()
         self.asked_to_stop: Deferred[None] = Deferred()
+        self.orders: list[tuple[object, ...]] = []
+        self.steps: tuple[UpdateStep, ...] = ()
+        self.outcome: Deferred[None] = succeed(None)
 
     def status(self) -> Status:
         """Return what is to be returned, or raise."""
@@ -52,6 +57,34 @@ class FakeManager:
         if not self.asked_to_stop.called:
             self.asked_to_stop.callback(None)
         return self.stopping
+
+    def plan(self, roles: Sequence[Role]) -> Sequence[str]:
+        """Return a line for each role."""
+        return [f"replace {role}-1" for role in roles]
+
+    def update(
+        self, say: Callable[[UpdateStep], None], roles: Sequence[Role]
+    ) -> Deferred[None]:
+        """Say the steps; the test says what comes of it."""
+        self.orders.append(("update", *roles))
+        for step in self.steps:
+            say(step)
+        return self.outcome
+
+    def start_worker(self, role: Role) -> Deferred[str]:
+        """Take note."""
+        self.orders.append(("start", role))
+        return self.outcome.addCallback(lambda _: f"{role}-3")
+
+    def stop_worker(self, worker_id: str) -> Deferred[None]:
+        """Take note."""
+        self.orders.append(("stop", worker_id))
+        return self.outcome
+
+    def scale(self, role: Role, count: int) -> Deferred[None]:
+        """Take note."""
+        self.orders.append(("scale", role, count))
+        return self.outcome
 
 
 REFUSED = ControlFailed(reason="it is Sunday")

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,17 +17,26 @@ from tbtwist.control.messages import (
     PREFIX,
     Done,
     Failed,
+    PlanReply,
+    PlanRequest,
     Reply,
     Request,
+    ScaleRequest,
+    StartedReply,
+    StartWorkerRequest,
     StatusReply,
     StatusRequest,
+    StepReply,
     StopRequest,
+    StopWorkerRequest,
+    UpdateRequest,
     VersionReply,
     VersionRequest,
     decode_reply,
     encode,
 )
 from tbtwist.control.server import Control, ControlFactory, ControlProtocol
+from tbtwist.status import UpdateStep
 from tests.control.fakes import REFUSED, STATUS, FakeManager
 
 
@@ -96,6 +106,35 @@ class ControlServerTests(SynchronousTestCase):
         self.assertEqual((self.manager.stops, client.replies()), ([12], []))
         self.manager.stopping.callback(None)
         self.assertEqual(client.replies(), [Done()])
+
+    def test_update(self) -> None:
+        """Who updates hears of every step, and of the end when it has come."""
+        self.manager.steps = (UpdateStep("http-1", "starting", 4),)
+        self.manager.outcome = Deferred()
+        client = self.client()
+        client.sends(UpdateRequest(("http",)))
+        self.assertEqual(client.replies(), [StepReply(self.manager.steps[0])])
+        self.manager.outcome.callback(None)
+        self.assertEqual(client.replies(), [Done()])
+        self.assertEqual(self.manager.orders, [("update", "http")])
+
+    def test_orders(self) -> None:
+        """Every other order reaches the manager, too."""
+        client = self.client()
+        client.sends(
+            PlanRequest(("ws",)),
+            StartWorkerRequest("http"),
+            StopWorkerRequest("http-2"),
+            ScaleRequest("ws", 4),
+        )
+        self.assertEqual(
+            client.replies(),
+            [PlanReply(("replace ws-1",)), StartedReply("http-3"), Done(), Done()],
+        )
+        self.assertEqual(
+            self.manager.orders,
+            [("start", "http"), ("stop", "http-2"), ("scale", "ws", 4)],
+        )
 
     def test_one_after_another(self) -> None:
         """A request is looked at when the one before it has been answered."""

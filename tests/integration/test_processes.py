@@ -122,6 +122,7 @@ class ProcessesCase(TestCase):
             random=random.random,
             command=lambda spec: (sys.executable, self.program(spec.id), spec.id),
             measure=UsageMeter(reactor.seconds),
+            reload=lambda: settings,
         )
         hooks = Hooks(changed=self.changed, said=self.said)
         supervisor = Supervisor(settings, world, hooks)

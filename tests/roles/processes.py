@@ -64,6 +64,7 @@ class ProcessCase(TestCase):
             console=None,
             verbose=False,
             log_format="text",
+            reload=Settings,
         )
 
     def bus(self, process: Process) -> MemoryBus:

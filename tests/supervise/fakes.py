@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,6 +16,7 @@ from twisted.internet.error import (
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from tbtwist.config.schema import Settings
 from tbtwist.errors import CannotBind
 from tbtwist.status import WorkerState, WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
@@ -65,11 +66,11 @@ class FakeProcess:
         """Take note that nobody reads the output any more."""
         self.output_open = False
 
-    def signalProcess(self, name: str) -> None:  # noqa: N802 - Twisted's name
+    def signalProcess(self, number: int) -> None:  # noqa: N802 - Twisted's name
         """Take note, if there is a process."""
         if self.pid is None:
             raise ProcessExitedAlready
-        self.signals.append(name)
+        self.signals.append(signal.Signals(number).name.removeprefix("SIG"))
 
     def tell(self, **facts: object) -> None:
         """Say something over the notify socket."""
@@ -216,6 +217,7 @@ class ChildLog:
     def __init__(self) -> None:
         self.facts: list[Mapping[str, str]] = []
         self.lines: list[str] = []
+        self.exits = 0
         self.ends: list[Exit] = []
 
     def notified(self, facts: Mapping[str, str]) -> None:
@@ -225,6 +227,10 @@ class ChildLog:
     def said(self, line: str) -> None:
         """Keep it."""
         self.lines.append(line)
+
+    def exited(self) -> None:
+        """Count it."""
+        self.exits += 1
 
     def ended(self, end: Exit) -> None:
         """Keep it."""
@@ -236,7 +242,11 @@ def command(spec: WorkerSpec) -> tuple[str, ...]:
     return ("/bin/worker", spec.id)
 
 
-def fake_world(reactor: FakeReactor, network: FakeNetwork) -> World:
+def fake_world(
+    reactor: FakeReactor,
+    network: FakeNetwork,
+    reload: Callable[[], Settings] = Settings,
+) -> World:
     """Return a world in which nothing is real."""
     return World(
         reactor=reactor,
@@ -248,6 +258,7 @@ def fake_world(reactor: FakeReactor, network: FakeNetwork) -> World:
         measure=lambda pid: Usage(memory_bytes=pid * 1024, cpu_percent=1.5),
         bind=network.bind,
         open_pidfd=no_pidfd,
+        reload=reload,
     )
 
 

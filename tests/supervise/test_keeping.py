@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.errors import AlreadyRunning, DataDirUnusable
 from tbtwist.supervise.keeping import (
+    ExitPipe,
     Generations,
     Lifeline,
     sweep_notify_sockets,
@@ -102,6 +103,33 @@ class LockTests(KeepingCase):
             (self.data_dir / name).touch()
         sweep_notify_sockets(self.data_dir)
         self.assertEqual(self.names(), ["broker.pid"])
+
+
+class ExitPipeTests(SynchronousTestCase):
+    """How the broker learns who has ended."""
+
+    def setUp(self) -> None:
+        """Open a pipe."""
+        self.pipe = ExitPipe.open()
+        self.addCleanup(self.pipe.close)
+
+    def test_news_wait_for_a_reader(self) -> None:
+        """What nobody has read yet is there for the next broker."""
+        self.pipe.tell("http-1", 7)
+        self.pipe.tell("ws-2", 1)
+        self.assertEqual(os.read(self.pipe.read_end, 99), b"http-1.7\nws-2.1\n")
+
+    def test_nobody_reads(self) -> None:
+        """A broker that reads nothing does not block the manager."""
+        for generation in range(20_000):
+            self.pipe.tell("http-1", generation)
+        self.assertEqual(os.read(self.pipe.read_end, 9), b"http-1.0\n")
+
+    def test_closed(self) -> None:
+        """After the end there is nobody to tell."""
+        self.pipe.close()
+        self.pipe.tell("http-1", 7)
+        self.assertEqual(self.pipe.read_end, -1)
 
 
 class LifelineTests(SynchronousTestCase):

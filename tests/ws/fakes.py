@@ -15,6 +15,7 @@ from tbtwist.auth.revocation import MemoryRevoker
 from tbtwist.auth.session import authenticated_session
 from tbtwist.auth.signing import Signer
 from tbtwist.boundaries import (
+    BusFigures,
     CallHandler,
     DeliveryHandler,
     LaneEvents,
@@ -117,6 +118,10 @@ class FakeBus:
     def broadcast(self, item: Item, missed: int = 0) -> None:
         """Do what the bus does with a published broadcast."""
         self.subscriptions["ws.broadcast"](Publication("ws.broadcast", item, missed))
+
+    def figures(self) -> BusFigures:
+        """Nothing has been done."""
+        return BusFigures()
 
     def colleagues(self, role: str) -> int:
         """Nobody else is there."""

@@ -1,0 +1,36 @@
+"""What all slots of a manager share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+
+from tbtwist.supervise.keeping import ExitPipe, Generations
+from tbtwist.supervise.world import World
+
+
+@attrs.define(eq=False)
+class Workshop:
+    """What all slots of a manager share.
+
+    ``inherited`` are the descriptors that every child gets beside its listener;
+    ``exits`` tells the broker at once whom it need not wait for; ``addresses`` says
+    where all workers listen, for their environment. ``changed`` is told the id of a worker with another state.
+    """
+
+    world: World
+    runtime_dir: Path
+    generations: Generations
+    inherited: tuple[tuple[str, int], ...]
+    exits: ExitPipe
+    addresses: Callable[[], Mapping[str, str]]
+    changed: Callable[[str], None]
+    said: Callable[[str, str], None]
+
+
+def iso_utc(seconds: float) -> str:
+    """Return a moment of the wall clock as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
