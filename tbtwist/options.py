@@ -52,6 +52,7 @@ class Options(UsageOptions):
     optFlags: Sequence[Sequence[object]] = (
         ("verbose", "v", "Log debug events too."),
         ("console", None, "Show people the workers' states (manager)."),
+        ("reload", None, "Replace the http workers when code changes (manager)."),
     )
     loaded: Loaded
     descriptors: dict[str, int]
@@ -214,7 +215,7 @@ def _process(options: Options, reactor: Any) -> Process:
             notifier=options.notifier,
             lifeline=options.lifeline,
             on_failed_start=lambda: _remove_pidfile(options.twistd["pidfile"]),
-            on_ready=_settle_memory,
+            on_ready=settle_memory,
         ),
         settings=options.loaded.settings,
         warnings=options.loaded.warnings,
@@ -232,6 +233,7 @@ def _process(options: Options, reactor: Any) -> Process:
         verbose=bool(options["verbose"]),
         log_format=options["log-format"],
         reload=lambda: _settings(options["config"]),
+        reloads=bool(options["reload"]),
         probing=os.environ.pop("TB_PROBING", "") == "1",
     )
 
@@ -250,7 +252,7 @@ def _explain_when_asked() -> None:
         faulthandler.register(signal.SIGUSR2, file=sys.__stderr__, all_threads=True)
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Keep the collector from looking again and again at what stays anyway.
 
     All that is loaded when a role gets ready lives as long as the process; what a

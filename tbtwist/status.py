@@ -33,6 +33,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``bus_pending`` are items that its bus has at hand, ``bus_incidents`` what was
     dropped, refused or repeated; the worker's ``/metrics`` says more.
+    ``drops`` counts by reason what a ws worker could not bring to its end.
     """
 
     id: str
@@ -50,6 +51,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
     bus_pending: int | msgspec.UnsetType | None = msgspec.UNSET
     bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
+    drops: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     last_exit: LastExit | None = None
     exits: tuple[LastExit, ...] = ()
     detail: str = ""

@@ -108,14 +108,12 @@ class Report:
             "requests_denied": figures.answers[401] + figures.answers[403],
             "ws_messages_handled": self.ws_messages(),
             "avg_latency_ms": figures.seconds / answered * 1000 if answered else 0,
-            "zmq": _bus_as_dict(self.bus()),
+            "zmq": bus_as_dict(self.bus()),
         }
 
     def as_text(self) -> bytes:
         """Return the figures in Prometheus' text format."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collected(tuple(self._families())))
-        return generate_latest(registry)
+        return as_text(self._families())
 
     def _families(self) -> Iterable[Metric]:
         yield self._answers()
@@ -131,7 +129,7 @@ class Report:
             "Messages of WebSockets handled",
             self.ws_messages(),
         )
-        yield from _bus_families(self.bus())
+        yield from bus_families(self.bus())
 
     def _answers(self) -> Metric:
         family = CounterMetricFamily(
@@ -154,7 +152,14 @@ class Report:
         yield "bus_connected", "Whether the bus is there, or not needed", connected
 
 
-def _bus_as_dict(bus: BusFigures) -> dict[str, Any]:
+def as_text(families: Iterable[Metric]) -> bytes:
+    """Return figures in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(tuple(families)))
+    return generate_latest(registry)
+
+
+def bus_as_dict(bus: BusFigures) -> dict[str, Any]:
     """Return R1.2's five figures, and what they are made of."""
     done, incidents = bus.done, bus.incidents
     harm = {k: n for k, n in incidents.items() if k not in _HARMLESS}
@@ -170,7 +175,8 @@ def _bus_as_dict(bus: BusFigures) -> dict[str, Any]:
     }
 
 
-def _bus_families(bus: BusFigures) -> Iterable[Metric]:
+def bus_families(bus: BusFigures) -> Iterable[Metric]:
+    """Return the same for Prometheus."""
     messages = CounterMetricFamily(
         "tbtwist_bus_messages", "Messages by what became of them", labels=["what"]
     )

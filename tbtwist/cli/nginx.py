@@ -95,7 +95,7 @@ def _status(here: World, settings: Settings) -> Status | None:
 
 def _warn(settings: Settings) -> None:
     """Say so when the workers would take nginx for every client."""
-    from tbtwist.http.proxies import TrustedProxies
+    from tbtwist.net.proxies import TrustedProxies
 
     trusted = TrustedProxies.parse(settings.http_worker.trusted_proxies)
     if not trusted.trusts(_LOOPBACK):

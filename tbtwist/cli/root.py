@@ -49,7 +49,7 @@ def tbtwist() -> None:
 
 _VERBS = (
     *(start, stop, restart, status, update, scale, worker_start, worker_stop),
-    *(logs, desktop, nginx_config, nginx_reload, config, session, version),
+    *(logs, nginx_config, nginx_reload, desktop, config, session, version),
 )
 
 for verb in _VERBS:

@@ -34,8 +34,9 @@ NginxLog = Annotated[str, Meta(pattern=patterns.NGINX_LOG)]
 NginxErrorLog = Annotated[str, Meta(pattern=patterns.NGINX_ERROR_LOG)]
 ModuleName = Annotated[str, Meta(pattern=patterns.MODULE)]
 MountedPlace = Annotated[str, Meta(pattern=patterns.MOUNTED)]
-AppPlace = Annotated[str, Meta(pattern=patterns.APPLICATION)]
+AppPlace = Annotated[str, Meta(pattern=patterns.APP)]
 MountPath = Annotated[str, Meta(pattern=patterns.MOUNT_PATH)]
+SlowClients = Literal["close", "drop_oldest", "conflate"]
 Environment = Literal["development", "production", "tauri"]
 
 KIB: Final = 1024
@@ -181,6 +182,14 @@ class WsWorker(Section, frozen=True):
     backlog: Positive = 2048
     drain_timeout_s: Seconds = 10.0
     compression: bool = False
+    slow_clients: SlowClients = "close"
+    channel_policies: Mapping[str, SlowClients] = {}
+    max_waiting_bytes: Positive = 2 * MIB
+    max_waiting_total_bytes: Positive = 256 * MIB
+    handshake_timeout_s: Seconds = 10.0
+    max_handshakes: Positive = 5000
+    connects_per_s: Seconds = 20.0
+    connects_burst: Positive = 200
     allowed_origins: tuple[str, ...] = ()
     wrap_replies: Literal["auto", "always", "never"] = "auto"
     instance_prefix: str = "ws"

@@ -24,7 +24,7 @@ from tbtwist.http.environ import (
     status_line,
 )
 from tbtwist.http.mounts import NO_MOUNTS, Mounts
-from tbtwist.http.proxies import TrustedProxies
+from tbtwist.net.proxies import TrustedProxies
 
 StartResponse = Callable[..., Any]
 _CANCELLED: Final = (CancelledError, FutureCancelled, TaskCancelled)

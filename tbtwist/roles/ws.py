@@ -16,8 +16,8 @@ from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background
+from tbtwist.ws.factory import make_factory
 from tbtwist.ws.gateway import Gateway
-from tbtwist.ws.protocol import make_factory
 
 _GATEWAY_SHARE = 0.7
 """The part of the drain's time for closing connections; the rest is for their lanes."""
@@ -80,7 +80,13 @@ class WsRole:
         self._sessions.on_revoked = self._gateway.sweep
         self._sessions.start()
         await join(self._process, self._bus, self._background, life)
-        factory = make_factory(self._gateway, self._config, self._process.reactor)
+        factory = make_factory(
+            self._gateway,
+            self._config,
+            self._process.reactor,
+            self._gateway.counts,
+        )
+        self._gateway.gauges = factory.gauges
         self._port = serve(
             self._process.reactor,
             self._listener,
@@ -107,8 +113,13 @@ class WsRole:
         self.unbind()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many connections there are, and how the bus is."""
-        return {"CONNECTIONS": self._gateway.connections, **bus_summary(self._bus)}
+        """Return how many connections there are, what was dropped, and how the bus is."""
+        drops = self._gateway.counts.drops.items()
+        return {
+            "CONNECTIONS": self._gateway.connections,
+            **{f"DROPS {reason}": count for reason, count in drops},
+            **bus_summary(self._bus),
+        }
 
 
 def on_zeromq(process: Process) -> WsRole:

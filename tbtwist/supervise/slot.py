@@ -23,6 +23,9 @@ REFUSE_AFTER_S: Final = 2.0
 """A slot that nobody serves for longer refuses connections instead of queueing them."""
 
 
+_DROPS: Final = "X_DROPS "
+
+
 def http_url(slots: Iterable[Slot]) -> str:
     """Return where a browser finds the first http worker; empty if there is none."""
     for slot in slots:
@@ -210,6 +213,7 @@ class Slot:
             cpu_percent=None if usage is None else usage.cpu_percent,
             requests_total=self._figure("X_REQUESTS_TOTAL", "http"),
             connections=self._figure("X_CONNECTIONS", "ws"),
+            drops=self._drops(),
             bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
             bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
             last_exit=self._exits[-1] if self._exits else None,
@@ -220,6 +224,12 @@ class Slot:
     def _figure(self, name: str, *roles: str) -> int | UnsetType | None:
         """Return a figure of ours; UNSET if only other ``roles`` have it."""
         return self.tenant.figures.get(name) if self.spec.role in roles else UNSET
+
+    def _drops(self) -> dict[str, int] | UnsetType:
+        if self.spec.role != "ws":
+            return UNSET
+        found = ((name.partition(_DROPS), n) for name, n in self.tenant.figures.items())
+        return {reason: n for (_, mark, reason), n in found if mark}
 
     def _describe(self) -> str:
         life = self.tenant.life

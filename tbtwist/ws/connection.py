@@ -41,10 +41,15 @@ _FORBIDDEN_CODES: Final = frozenset({1004, 1005, 1006, 1015})
 
 @attrs.frozen
 class Message:
-    """A WebSocket message; text is UTF-8 in ``data``."""
+    """A WebSocket message; text is UTF-8 in ``data``.
+
+    ``channel`` is where it was sent: to a channel, to all (``""``), or (None) to
+    one connection alone. It decides what a slow client may miss.
+    """
 
     data: bytes
     binary: bool
+    channel: str | None = None
 
 
 class Socket(Protocol):
@@ -225,13 +230,20 @@ class Connection:
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close; what the client still sends is dropped."""
-        if self._phase is not _Phase.OPEN:
-            return
+        if self._phase is _Phase.OPEN:
+            self._end(code, reason)
+            self._socket.close(code, reason)
+
+    def _end(self, code: int, reason: str) -> None:
         self._phase = _Phase.CLOSING
         self._why = (code, reason)
         self._shared.counts.closes[code] += 1
         self._resume()
-        self._socket.close(code, reason)
+
+    def failed(self, code: int, reason: str) -> None:
+        """The client has broken the protocol; its socket closes by itself."""
+        if self._phase is _Phase.OPEN:
+            self._end(code, reason)
 
     def abort(self) -> None:
         """Drop a connection that does not end by itself."""

@@ -95,7 +95,7 @@ class ExpectationTests(SynchronousTestCase):
             "debug": "true or false",
             "session.cookie_secure": "true or false",
             "session.cookie_samesite": "one of Lax, None, Strict",
-            "toolbox.instance_id": "text",
+            "toolbox.api_prefix": "text",
             "nginx.server_name": "host names separated by spaces",
             "toolbox.modules": "a list",
             "toolbox.level_requirements": "a mapping",

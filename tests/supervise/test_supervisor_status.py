@@ -54,9 +54,15 @@ class StatusTests(SupervisorCase):
     def test_figures_by_role(self) -> None:
         """Http counts requests, ws counts connections, the broker neither."""
         self.start_all()
-        self.latest("ws-1").tell(X_CONNECTIONS=5, X_BUS_PENDING=2, X_BUS_INCIDENTS=1)
+        self.latest("ws-1").tell(
+            X_CONNECTIONS=5,
+            X_BUS_PENDING=2,
+            X_BUS_INCIDENTS=1,
+            **{"X_DROPS lane full": 2},
+        )
         ws, broker = self.worker("ws-1"), self.worker("broker")
         self.assertEqual((ws.connections, ws.requests_total), (5, msgspec.UNSET))
+        self.assertEqual((ws.drops, broker.drops), ({"lane full": 2}, msgspec.UNSET))
         self.assertEqual((ws.bus_pending, ws.bus_incidents), (2, 1))
         self.assertIs(broker.connections, msgspec.UNSET)
         self.assertIs(broker.bus_pending, msgspec.UNSET)

@@ -32,6 +32,14 @@ from tbtwist.ws.handshake import Head
 
 IDENTITY = WorkerId("ws-1", 7, "c3f9")
 START = 1_000_000.0
+PEER = "198.51.100.7"
+UPGRADE = {
+    "host": "example.com",
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 Log = list[Any]
 
 
@@ -204,8 +212,7 @@ def head(target: str = "/ws/Chat/room", **headers: str) -> Head:
     """Return a head that asks for a WebSocket; ``_`` in names stands for ``-``."""
     path, _, query = target.partition("?")
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    basis = {"host": "example.com", "upgrade": "websocket"}
-    return Head("GET", path, query, {**basis, **given})
+    return Head("GET", path, query, {**UPGRADE, **given})
 
 
 def cookies() -> SessionCookies:

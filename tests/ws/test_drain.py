@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from tbtwist.ws.admission import Readiness
 from tests.ws.cases import GatewayCase
-from tests.ws.fakes import head
+from tests.ws.fakes import PEER, head
 
 
 class DrainTests(GatewayCase):
@@ -67,7 +67,7 @@ class DrainTests(GatewayCase):
         """A draining worker answers 503, to handshakes and to ``/ready``."""
         self.gateway.drain(1.0)
         for target in ("/ready", "/ws/a"):
-            answer = self.gateway.answer(head(target))
+            answer = self.gateway.answer(head(target), PEER)
             assert answer is not None
             self.assertEqual(answer.status, 503)
         self.assertIs(self.gateway.readiness, Readiness.DRAINING)
