@@ -111,7 +111,7 @@ class ProblemTests(SynchronousTestCase):
             "http_worker: {backlog: 9999999999999}": "expected a whole number from 1, not",
             "nginx: {server_name: 5}": "expected host names separated by spaces, not 5; put it in quotes",
             "toolbox: {api_prefix: [a]}": "expected text, not a list",
-            "toolbox: {app: {a: b}}": "expected text, not a mapping",
+            "toolbox: {api_prefix: {a: b}}": "expected text, not a mapping",
             'nginx: {server_name: "a\\rb"}': "in one line, without control characters",
             "toolbox: {modules: shop}": "expected a list, not the text 'shop'",
             "toolbox: {level_requirements: 1}": "expected a mapping, not 1",
