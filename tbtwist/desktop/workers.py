@@ -123,13 +123,20 @@ async def _open(reactor: Any, loaded: Loaded, life: _Life) -> _Running:
     try:
         role = EverythingRole(process)
         role.bind()
-        await role.start(life)
+        await _start(role, life)
     except BaseException:
         lock.release()
         _stop_log(log, observer)
         raise
-    addresses = Addresses(*role.urls)
-    return _Running(role, lock, observer, log, addresses)
+    return _Running(role, lock, observer, log, Addresses(*role.urls))
+
+
+async def _start(role: EverythingRole, life: _Life) -> None:
+    try:
+        await role.start(life)
+    except BaseException:
+        await role.stop()
+        raise
 
 
 async def _close(reactor: Any, running: _Running) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -216,6 +219,39 @@ class ProxyTests(NginxTestCase):
             statuses += [(await self.ask("/api/Probe/who"))[0] for _ in range(40)]
             await self.system.until(self.system.all_running)
         self.assertEqual({200}, set(statuses))
+
+    async def test_update(self) -> None:
+        """During an update no GET and no POST fails, on connections that stay open."""
+        await self.serve()
+        updated = threading.Event()
+        load = [
+            self.system.in_thread(self._keep_asking, method, updated)
+            for method in ("GET", "POST", "POST")
+        ]
+        try:
+            status, said = await self.system.command("update")
+        finally:
+            updated.set()
+        self.assertEqual(0, status, said)
+        statuses, pids = zip(*[await each for each in load], strict=True)
+        self.assertEqual({200}, set().union(*statuses))
+        self.assertEqual(4, len(set().union(*pids)))
+
+    def _keep_asking(
+        self, method: str, until: threading.Event
+    ) -> tuple[set[int], set[int]]:
+        statuses: set[int] = set()
+        pids: set[int] = set()
+        body = b'{"value": 1}' if method == "POST" else None
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        with closing(connection):
+            while not until.is_set() or len(pids) < 2:
+                kind = {"Content-Type": "application/json"}
+                connection.request(method, "/api/Probe/who", body, kind)
+                answer = connection.getresponse()
+                statuses.add(answer.status)
+                pids.add(json.loads(answer.read())["result"]["data"]["pid"])
+        return statuses, pids
 
     async def test_rate_limit(self) -> None:
         """Who asks too often hears so, in JSON."""
