@@ -15,6 +15,7 @@ from tbtwist.control import path_for
 from tbtwist.control.server import ControlServer
 from tbtwist.errors import TbtwistError
 from tbtwist.lifetime import Life
+from tbtwist.net.listening import GivenListeners
 from tbtwist.observe.logs import WorkerLogs
 from tbtwist.roles.console import Console
 from tbtwist.roles.process import Process
@@ -38,6 +39,7 @@ class ManagerRole:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._given = GivenListeners(process.descriptors.values())
         self._background = Background()
         self._ended = False
         manager = process.settings.manager
@@ -69,6 +71,7 @@ class ManagerRole:
             ),
             measure=UsageMeter(process.reactor.seconds),
             reload=process.reload,
+            bind=self._given,
         )
 
     def _watcher(self) -> Reloader:
@@ -132,6 +135,7 @@ class ManagerRole:
         self._background.cancel_all()
         await self._control.stopService()
         self._console.say("Stopped.")
+        self._given.close()
         self._logs.close()
 
     def figures(self) -> Mapping[str, int]:
