@@ -65,6 +65,10 @@ class Lane(Protocol):
     may have been handled twice is marked.
     """
 
+    @property
+    def empty(self) -> bool:
+        """Whether everything forwarded has been acknowledged."""
+
     def forward(self, item: Item) -> bool:
         """Take ``item``; False when the window is full from now on.
 

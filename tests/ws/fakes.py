@@ -53,6 +53,7 @@ class FakeLane:
         self.full = False
         self.items: list[Item] = []
         self.closed = 0
+        self.empty = True
         self._log = log
 
     def forward(self, item: Item) -> bool:
