@@ -34,15 +34,11 @@ class ReactorThread:
     def run(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Run ``work(reactor)`` on the reactor's thread and wait for what it returns.
 
-        Raises:
-            OnReactorThread: this is the reactor's thread, which cannot wait for itself.
+        Call `refuse_itself` before, and before waiting for anything else.
         """
         from twisted.internet.defer import Deferred
         from twisted.internet.threads import blockingCallFromThread
-        from twisted.python.threadable import isInIOThread
 
-        if isInIOThread():
-            raise OnReactorThread
         reactor = self._running()
 
         def begin() -> Deferred[Any]:
@@ -50,6 +46,17 @@ class ReactorThread:
 
         result: Any = blockingCallFromThread(reactor, begin)
         return cast("T", result)
+
+    def refuse_itself(self) -> None:
+        """Check that this is not the reactor's thread, which cannot wait for itself.
+
+        Raises:
+            OnReactorThread: it is.
+        """
+        from twisted.python.threadable import isInIOThread
+
+        if isInIOThread():
+            raise OnReactorThread
 
     def _running(self) -> Any:
         with self._lock:

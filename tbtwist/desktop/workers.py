@@ -73,20 +73,29 @@ class Workers:
             TbtwistError: a port is taken, the configuration is wrong, the application
                 cannot be loaded, …
         """
+        self._thread.refuse_itself()
         with self._lock:
             if self._running is None:
                 loaded = _load(config, {**os.environ, **changes})
-                life = _Life(self._end)
-                self._running = self._thread.run(lambda r: _open(r, loaded, life))
+                return self._thread.run(lambda reactor: self._open(reactor, loaded))
             return self._running.addresses
+
+    async def _open(self, reactor: Any, loaded: Loaded) -> Addresses:
+        """Start them; they count even if nobody waits any more (a Ctrl-C)."""
+        self._running = await _open(reactor, loaded, _Life(self._end))
+        return self._running.addresses
 
     def stop(self) -> None:
         """Drain and stop the workers, if they run; the reactor's thread stays."""
+        self._thread.refuse_itself()
         with self._lock:
-            running = self._running
-            if running is not None:
-                self._thread.run(lambda reactor: _close(reactor, running))
-                self._running = None
+            if self._running is not None:
+                self._thread.run(self._close)
+
+    async def _close(self, reactor: Any) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            await _close(reactor, running)
 
     def _end(self) -> None:
         """Stop from the reactor's thread, which cannot wait for itself."""
@@ -99,6 +108,7 @@ class Workers:
             NotStarted: the workers do not run.
             TbtwistError: there is no such function, arguments are wrong, …
         """
+        self._thread.refuse_itself()
         running = self._running
         if running is None:
             raise NotStarted

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
+from tbtwist import tauri_integration
 from tbtwist.net.locking import ProcessLock
 from tbtwist.tauri_integration import (
     tauri_call_module,
@@ -142,8 +143,11 @@ class WorkersTests(TestCase):
 
     async def test_on_the_loop_itself(self) -> None:
         """On the loop's own thread it would wait for itself: an error, no deadlock."""
-        found = tauri_start_workers(config=str(self.config))
+        with tauri_integration._WORKERS._lock:  # as if somebody were starting them
+            found = tauri_start_workers(config=str(self.config))
+            self.assertEqual("error", tauri_stop_workers()["status"])
         self.assertEqual("error", found["status"])
         self.assertIn("loop's own thread", found["message"])
         await self.start()
         self.assertEqual("error", tauri_stop_workers()["status"])
+        self.assertEqual("error", tauri_call_module("Shop", "buy")["status"])
