@@ -65,6 +65,10 @@ class Lane(Protocol):
     may have been handled twice is marked.
     """
 
+    @property
+    def empty(self) -> bool:
+        """Whether everything forwarded has been acknowledged."""
+
     def forward(self, item: Item) -> bool:
         """Take ``item``; False when the window is full from now on.
 
@@ -113,6 +117,10 @@ class EventBus(Protocol):
     @property
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was dropped, refused, missed or sent again, by reason."""
 
     def colleagues(self, role: str) -> int:
         """How many workers of ``role`` the broker has announced."""

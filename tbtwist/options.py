@@ -7,9 +7,11 @@ this module only to list the commands, and txzmq pulls in a reactor.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -50,6 +52,7 @@ class Options(UsageOptions):
     optFlags: Sequence[Sequence[object]] = (
         ("verbose", "v", "Log debug events too."),
         ("console", None, "Show people the workers' states (manager)."),
+        ("reload", None, "Replace the http workers when code changes (manager)."),
     )
     loaded: Loaded
     descriptors: dict[str, int]
@@ -62,6 +65,7 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Check, load the configuration, and choose reactor, log and pid file."""
         self._check()
+        _explain_when_asked()
         from tbtwist.uvreactor import install_best
 
         install_best()
@@ -229,6 +233,7 @@ def _process(options: Options, reactor: Any) -> Process:
         verbose=bool(options["verbose"]),
         log_format=options["log-format"],
         reload=lambda: _settings(options["config"]),
+        reloads=bool(options["reload"]),
         probing=os.environ.pop("TB_PROBING", "") == "1",
     )
 
@@ -239,6 +244,12 @@ def _identity(options: Options) -> WorkerId:
     slot = options.slot if "-" in options.slot else f"{options.slot}-1"
     generation = int(os.environ.pop("TB_GENERATION", "0"))
     return WorkerId.new(slot, generation, secrets.token_bytes)
+
+
+def _explain_when_asked() -> None:
+    """On SIGUSR2, write what every thread is doing, whatever the reactor does."""
+    if sys.__stderr__ is not None:
+        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__, all_threads=True)
 
 
 def settle_memory() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -30,7 +30,8 @@ _HTML: Final = (("Content-Type", "text/html; charset=utf-8"),)
 _JSON: Final = (("Content-Type", "application/json"),)
 _BINARY: Final = "application/octet-stream"
 _URL_SAFE: Final = ":/?#[]@!$&'()*+,;=%~"
-_EVENT_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_STREAM_HEADERS: Final = {"X-Accel-Buffering": "no"}
+_EVENT_HEADERS: Final = {"Cache-Control": "no-cache", **_STREAM_HEADERS}
 
 
 @attrs.frozen
@@ -149,12 +150,9 @@ def _stream(result: Result, answering: Answering) -> Response:
     value = _mapping(result.result.data)
     kind = header_value(str(value.get("content_type") or EVENT_STREAM))
     given = _mapping(value.get("headers"))
-    length = None
-    if is_event_stream(kind):
-        named = {name.lower() for name in given}
-        given = {**_unset(named), **given}
-    else:
-        length = _length(given)
+    events = is_event_stream(kind)
+    length = None if events else _length(given)
+    given = {**_unset(_EVENT_HEADERS if events else _STREAM_HEADERS, given), **given}
     headers = application_headers(given)
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers = (("Content-Type", kind), *headers)
@@ -168,9 +166,10 @@ def _stream(result: Result, answering: Answering) -> Response:
     return Response(_status_of(result, 200), headers, body, length)
 
 
-def _unset(named: Set[str]) -> Mapping[str, str]:
-    """Return the headers of events, except those that the application has set."""
-    return {k: v for k, v in _EVENT_HEADERS.items() if k.lower() not in named}
+def _unset(ours: Mapping[str, str], given: Iterable[str]) -> Mapping[str, str]:
+    """Return our headers, except those that the application has set."""
+    named = {name.lower() for name in given}
+    return {name: value for name, value in ours.items() if name.lower() not in named}
 
 
 def _length(headers: Mapping[str, object]) -> int | None:

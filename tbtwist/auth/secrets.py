@@ -36,18 +36,27 @@ def load_secrets(
     Raises:
         SecretUnusable: with the reason in words, never with the secret.
     """
+    configured = configured_secrets(settings)
+    return configured or (_kept(data_dir / FILE_NAME, random),)
+
+
+def configured_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """Return the configured secrets; none, if one may be made.
+
+    Raises:
+        SecretUnusable: as `load_secrets`.
+    """
     parts = [part.strip() for part in settings.session.cookie_secret.split(",")]
     configured = [part for part in parts if part]
     if configured:
         _check_configured(configured, production=settings.production)
-        return tuple(part.encode() for part in configured)
-    if settings.production:
+    elif settings.production:
         reason = (
             "production needs session.cookie_secret or TB_COOKIE_SECRET"
             f" with at least {MIN_PRODUCTION_CHARS} characters"
         )
         raise SecretUnusable(reason=reason)
-    return (_kept(data_dir / FILE_NAME, random),)
+    return tuple(part.encode() for part in configured)
 
 
 def token_secrets(settings: Settings, cookie: tuple[bytes, ...]) -> tuple[bytes, ...]:

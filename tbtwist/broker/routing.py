@@ -30,7 +30,7 @@ from tbtwist.bus.codec import (
 )
 from tbtwist.bus.config import BusConfig
 from tbtwist.errors import BadFrame
-from tbtwist.identity import WorkerId
+from tbtwist.identity import CLIENT_ROLE, WorkerId
 
 _log = Logger()
 
@@ -97,6 +97,12 @@ class RoutingTable:
         """Return the identities of those who are there."""
         return tuple(self._workers)
 
+    @property
+    def anybody_waits(self) -> bool:
+        """Whether anybody is here who needs us to drain; programs do not."""
+        roles = {worker.identity.role for worker in self._workers.values()}
+        return bool(roles - {CLIENT_ROLE})
+
     # --- boundaries.Router
 
     def received(
@@ -120,6 +126,7 @@ class RoutingTable:
         slept_s = now - self._ticked_at - self._config.heartbeat_s
         self._ticked_at = now
         if slept_s > 0:
+            self._started_at += slept_s
             for worker in self._workers.values():
                 worker.heard_at += slept_s
         dead = [
@@ -197,10 +204,18 @@ class RoutingTable:
             worker = Worker(identity, route.origin.encode("ascii"), now)
             self._workers[route.origin] = worker
         worker.beat, worker.handed = beat, 0
-        if not news:
+        buried = [name for name in beat.buried if name in self._workers]
+        if not (news or buried):
             return []
         self._version += 1
-        return self._tell_all(now)
+        return [*self._bury(buried), *self._tell_all(now)]
+
+    def _bury(self, names: Sequence[str]) -> list[Outgoing]:
+        """Put out whom others knew to be dead before we were there."""
+        for name in names:
+            self.counters["declared dead before"] += 1
+            self._put_out(name)
+        return [self._out(name) for name in names]
 
     def _leave(self, route: Route, frames: Frames, now: float) -> list[Outgoing]:
         """Let a worker go, and confirm it."""

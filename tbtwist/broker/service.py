@@ -66,6 +66,14 @@ class BrokerService(Service):
         """What was dropped or refused, by reason."""
         return self.table.counters + self._sockets.counters
 
+    def figures(self) -> dict[str, int]:
+        """Return the counters, who is here, and what was published."""
+        return {
+            **self.counters,
+            **self._sockets.figures,
+            "workers": len(self.table.workers),
+        }
+
     @override
     def privilegedStartService(self) -> None:
         """Take the lock and bind, at once, so that errors are seen at once."""

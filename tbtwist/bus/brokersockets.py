@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import zmq
@@ -43,6 +43,11 @@ class BrokerSockets:
         self._factory: ZmqFactory | None = None
         self._pump: Pump | None = None
         self._files: list[SocketFile] = []
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """Return what was published so far, as of the last tick."""
+        return self._pump.figures if self._pump is not None else {}
 
     def bind(self) -> None:
         """Bind all sockets now, or none: raises `CannotBind`."""

@@ -124,10 +124,15 @@ class Parcel(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """What a worker says of itself: whether it takes new keys and calls, and its load."""
+    """What a worker says of itself: whether it takes new keys and calls, and its load.
+
+    ``buried`` names those in the table that were given up for dead before: their
+    keys are elsewhere, so the broker must put them out.
+    """
 
     ready: bool = False
     load: Natural = 0
+    buried: tuple[str, ...] = ()
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):

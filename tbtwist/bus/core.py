@@ -65,6 +65,7 @@ class BusCore:
             clock, name, config, wire, outbox, counters=outbox.counters
         )
         budget = self._budget = Budget(config.total_bytes)
+        outbox.on_refused = self._not_taken
         self._identity = identity
         self._forwards = Forwards(around, budget)
         self._sends = Sends(around, budget)
@@ -148,6 +149,10 @@ class BusCore:
         announced = not (table.known and table.takes_keys(self._around.name))
         return announced and self._deliveries.empty
 
+    async def published(self, timeout_s: float) -> bool:
+        """Wait until what we published has passed the broker; False if it has not."""
+        return await self._link.echo(timeout_s)
+
     def close(self) -> Deferred[None]:
         """As `EventBus.close`: say goodbye, and wait a moment for the answer."""
         self._leaving = True
@@ -158,7 +163,8 @@ class BusCore:
         around.outbox.flush()
         if self._link.ready:  # a goodbye is no death
             self.announce(ready=False)
-        around.wire.transmit((encode_route(Verb.LEAVE, "", around.name),))
+        if not around.wire.transmit((encode_route(Verb.LEAVE, "", around.name),)):
+            around.counters["goodbye not sent"] += 1
         patience = around.clock.callLater(around.config.heartbeat_s, self._shut)
 
         def stop_waiting(_: None) -> None:
@@ -254,6 +260,9 @@ class BusCore:
             return
         try:
             route = decode_route(frames[0])
+            if self._around.table.has_buried(route.origin):
+                self.counters["refused: gone"] += 1
+                return
             self._takers.get(route.verb, self._strange)(route, frames[1:])
         except BadFrame as error:
             self._around.count_bad(error)
@@ -276,6 +285,8 @@ class BusCore:
     def _tick(self, now: float) -> None:
         self._forwards.tick(now)
         self._sends.tick(now)
+        if not self._link.ready:
+            self._deliveries.ask_to_be_forgotten()
 
     def _unroutable(self, _: Route, frames: Sequence[bytes]) -> None:
         """Something of ours was not delivered; lanes try again, calls fail."""
@@ -283,12 +294,17 @@ class BusCore:
         if old is None:
             raise BadFrame(reason="nothing said about what was unroutable")
         self.counters[f"unroutable: {old.verb.name.lower()}"] += 1
-        if old.verb is Verb.FORWARD:
-            self._forwards.lost(old.destination)
-        elif old.verb is Verb.SEND:
-            self._sends.lost(old.destination)
-        elif old.verb is Verb.CALL:
+        if old.verb is Verb.CALL:
             self._calls.unroutable(only(frames[1:], 1)[0])
+        else:
+            self._not_taken(old.verb, old.destination)
+
+    def _not_taken(self, verb: Verb, destination: str) -> None:
+        """Let the lanes to ``destination`` send again soon what did not get there."""
+        if verb is Verb.FORWARD:
+            self._forwards.lost(destination)
+        elif verb is Verb.SEND:
+            self._sends.lost(destination)
 
     def _put_out(self, _: Route, frames: Sequence[bytes]) -> None:
         """The broker does not want us: as the answer to LEAVE, or for good."""

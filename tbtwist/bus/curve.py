@@ -72,7 +72,9 @@ class Gatekeeper:
     ) -> None:
         self._ours = z85.decode(zmq.curve_public(z85.encode(keys.worker)))
         self._counters = counters
-        options = SocketOptions(kind=zmq.ROUTER, hwm_send=_WAITING, hwm_recv=_WAITING)
+        options = SocketOptions(
+            kind=zmq.ROUTER, hwm_send=_WAITING, hwm_recv=_WAITING, mandatory=True
+        )
         self._socket = BoundedSocket(factory, options, self._asked)
         self._socket.bind(_ZAP_ADDRESS, "the keys of the bus")
 
@@ -85,7 +87,9 @@ class Gatekeeper:
             _log.warn("somebody without the bus' key was refused at a TCP port")
         status, text = (b"200", b"") if allowed else (b"400", b"unknown key")
         answer = (peer, empty, _ZAP_VERSION, request, status, text, b"", b"")
-        if not self._socket.offer(answer):
+        try:
+            self._socket.send(answer)
+        except zmq.ZMQError:  # it has gone meanwhile, or asks too much
             self._counters["handshake: answer not sent"] += 1
 
     def _knows(self, credentials: list[bytes]) -> bool:

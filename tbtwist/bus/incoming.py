@@ -121,6 +121,11 @@ class Deliveries:
             )
             return []
 
+    def ask_to_be_forgotten(self) -> None:
+        """Remind origins of the keys that rest here: their farewell may be lost."""
+        for origin, ack in self._inbox.resting():
+            self._around.outbox.put(Verb.FORWARD_ACK, origin, ack)
+
     def changed(self, change: Change) -> None:
         """Forget the origins that are gone, and tell who wants to know."""
         for origin in sorted(change.gone):

@@ -141,6 +141,11 @@ class ForwardLane:
     _book: Forwards
     _lane: OriginLane
 
+    @property
+    def empty(self) -> bool:
+        """As `boundaries.Lane.empty`."""
+        return not self._lane.entries
+
     def forward(self, item: Item) -> bool:
         """As `boundaries.Lane.forward`."""
         return self._book.forward(self._lane, item)

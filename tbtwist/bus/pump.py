@@ -24,7 +24,7 @@ from tbtwist.errors import CannotBind
 _log = Logger()
 
 _STEERING: Final = "inproc://pump"
-_FIGURES: Final = ("publications", "publication bytes")
+_FIGURES: Final = ("publication messages", "publication bytes")
 _STATISTICS_FRAMES: Final = 8
 _PATIENCE_S: Final = 5.0
 

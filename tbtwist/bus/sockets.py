@@ -21,6 +21,7 @@ from zmq.backend import Socket as _RawSocket
 
 from tbtwist.bus.turns import soon_on
 from tbtwist.errors import CannotBind
+from tbtwist.net.loopreactor import LoopReactor
 
 _log = Logger()
 
@@ -52,9 +53,14 @@ class SocketOptions:
 
 
 def new_factory(reactor: IReactorTime) -> ZmqFactory:
-    """Return a txZMQ factory that uses ``reactor`` and never waits when closing."""
+    """Return a txZMQ factory that uses ``reactor`` and never waits when closing.
+
+    Where ``reactor`` runs on an asyncio loop, sockets are read by the loop itself:
+    Twisted's way to a reader leads through a log context.
+    """
     factory = ZmqFactory()
-    factory.reactor = reactor
+    loop = getattr(reactor, "_asyncioEventloop", None)
+    factory.reactor = reactor if loop is None else LoopReactor(loop)
     factory.lingerPeriod = 0
     return factory
 

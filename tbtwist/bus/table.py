@@ -34,12 +34,18 @@ class Change:
     died: frozenset[str] = frozenset()
 
 
+MAX_BURIED: Final = 1000
+"""How many of those who are gone are remembered."""
+
+
 @attrs.define(eq=False)
 class Table:
     """The workers that the broker announced.
 
     After a restart the broker's table fills up again; whoever was there before
     is *missing*, not gone, until the broker says that its table has settled.
+    Whoever is gone stays *buried*: a new broker may not know that it was given up
+    for dead, but its keys are elsewhere now, and its connections were seen off.
     """
 
     known: bool = False
@@ -47,15 +53,19 @@ class Table:
     boot: str = ""
     settled: bool = False
     members: dict[str, Member] = attrs.Factory(dict)
+    returned: tuple[str, ...] = ()
+    """Those of the buried whom the broker announced all the same."""
+    _buried: dict[str, None] = attrs.Factory(dict)
     _workers: dict[str, WorkerId] = attrs.Factory(dict)
     _missing: frozenset[str] = frozenset()
 
     def update(self, news: Announcement) -> Change:
         """Take what the broker announced, and say what became different."""
         workers = {m.identity: WorkerId.parse(m.identity) for m in news.members}
+        self.returned = tuple(name for name in workers if name in self._buried)
         before = self.members if news.boot == self.boot else {}
         missing = self._missing | (self.members.keys() - before.keys())
-        now = {member.identity: member for member in news.members}
+        now = {m.identity: m for m in news.members if m.identity not in self._buried}
         gone = before.keys() - now.keys()
         died = frozenset(name for name in gone if before[name].ready)
         missing -= now.keys()
@@ -72,8 +82,19 @@ class Table:
             )
         )
         self.boot, self.settled = news.boot, news.settled
-        self.members, self._workers, self._missing = now, workers, missing
+        self.members, self._missing = now, missing
+        self._workers = {name: workers[name] for name in now}
+        self._bury(gone)
         return Change(appeared, frozenset(gone), matters, died)
+
+    def _bury(self, gone: Iterable[str]) -> None:
+        self._buried |= dict.fromkeys(gone)
+        while len(self._buried) > MAX_BURIED:
+            del self._buried[next(iter(self._buried))]
+
+    def has_buried(self, identity: str) -> bool:
+        """Whether a worker is gone for good, whatever it still says."""
+        return identity in self._buried
 
     def count(self, role: str) -> int:
         """Return how many workers of a role are there."""

@@ -24,6 +24,7 @@ from tbtwist.events import Item, Publication
 _log = Logger()
 
 MISSED: Final = "publication: missed"
+"""How the counters of gaps begin; the topic follows."""
 REMEMBERED: Final = 10_000
 """Topics that a publisher counts, and publishers' topics that a receiver counts."""
 

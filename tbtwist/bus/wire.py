@@ -74,8 +74,8 @@ class _News:
 class Outbox:
     """Collects what one turn of the reactor brings: one message a destination.
 
-    What the wire does not take is lost here: lanes send it again, publications
-    are missed. Both are counted.
+    What the wire does not take is lost here, and counted: publications are missed,
+    lanes send it again, which ``on_refused`` may see to.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Outbox:
         self._identity = identity
         self._waiting: dict[tuple[Verb, str], list[Parcel]] = {}
         self._news: dict[bytes, _News] = {}
+        self.on_refused: Callable[[Verb, str], None] = lambda _verb, _destination: None
         self._turn = Turn(soon_on(clock), self._flush)
         self._closed = False
 
@@ -135,6 +136,7 @@ class Outbox:
         for batch in batches(parcels):
             if not transmit(encode_parcels(prefix, batch)):
                 self.counters[f"{verb.name.lower()}: no room"] += len(batch)
+                self.on_refused(verb, destination)
 
     def _spread(self, topic: bytes, news: _News) -> None:
         number = encode_number(news.first)

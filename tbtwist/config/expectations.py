@@ -7,29 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from tbtwist.config.schema import (
-    AppPlace,
-    HttpsUrl,
-    ModuleName,
-    MountedPlace,
-    MountPath,
-    Sha256,
-)
-
-_IN_WORDS: Final = (
-    (Sha256, "a SHA-256, which has 64 hexadecimal digits"),
-    (HttpsUrl, "an address that begins with https://"),
-    (ModuleName, "a module's name, as in shop.api"),
-    (MountedPlace, "a module and a name in it, as in shop.wsgi:application"),
-    (AppPlace, "tbtwist, toolboxv2, or a module and a function, as in shop:make_app"),
-    (MountPath, "a path, which begins with /"),
-)
-_PATTERNS: Final = {
-    info.pattern: words
-    for info, words in ((inspect.type_info(kind), words) for kind, words in _IN_WORDS)
-    if isinstance(info, inspect.StrType)
-}
-"""The schema's patterns in words."""
+from tbtwist.config.patterns import IN_WORDS
 
 LARGEST: Final = 2**31 - 1
 """No number in a configuration is meant to be larger than this."""
@@ -69,7 +47,7 @@ def _structure(info: inspect.Type) -> str:
 
 def _text(info: inspect.Type) -> str:
     pattern = info.pattern if isinstance(info, inspect.StrType) else None
-    return _PATTERNS.get(pattern, "text")
+    return IN_WORDS.get(pattern or "", "text")
 
 
 def _range(low: int | None, high: int | None) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from tbtwist.config.manifest import NAMES as MANIFESTS
 from tbtwist.config.nodes import MAX_BYTES
 from tbtwist.config.reading import Source, Surroundings, read
 from tbtwist.config.schema import Settings
@@ -88,7 +89,7 @@ def _absolute(asked: str, around: Surroundings) -> Path:
 
 
 def _usual(around: Surroundings, system_file: Path) -> Iterator[Path]:
-    for name in ("config.yaml", "config.yml", "toolbox.yaml"):
+    for name in ("config.yaml", "config.yml", "toolbox.yaml", *MANIFESTS):
         yield around.cwd / name
     yield around.home / ".toolboxv2" / "config.yaml"
     yield system_file

@@ -27,7 +27,8 @@ def take_descriptors(environ: MutableMapping[str, str], pid: int) -> dict[str, i
     """Return inherited descriptors by name, and remove the variables.
 
     Unlike Twisted's ``ListenFDs`` an absent ``LISTEN_PID`` is accepted: whoever
-    spawns us cannot know our pid beforehand. One that is there must be ours.
+    spawns us cannot know our pid beforehand. One that is there must be ours. Of
+    several with one name, the later ones get their position appended.
     """
     given = {name: environ.pop(name, "") for name in _VARIABLES}
     if given["LISTEN_PID"] not in {"", str(pid)} or not given["LISTEN_FDS"].isdecimal():
@@ -35,9 +36,11 @@ def take_descriptors(environ: MutableMapping[str, str], pid: int) -> dict[str, i
     count = int(given["LISTEN_FDS"])
     names = given["LISTEN_FDNAMES"].split(":") if given["LISTEN_FDNAMES"] else []
     names += ["unknown"] * (count - len(names))
-    return {
-        name: FIRST_DESCRIPTOR + position for position, name in enumerate(names[:count])
-    }
+    found: dict[str, int] = {}
+    for position, name in enumerate(names[:count]):
+        unique = f"{name}.{position}" if name in found else name
+        found[unique] = FIRST_DESCRIPTOR + position
+    return found
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
 from tbtwist.net.supervised import take_exits
-from tbtwist.roles.joining import DRAIN_MARGIN_S
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_reasons
 from tbtwist.roles.process import Process
 from tbtwist.services import wait_until
 
@@ -54,7 +54,7 @@ class BrokerRole:
         if self._process.around.supervised:
             await wait_until(
                 self._process.reactor,
-                lambda: not self._service.table.workers,
+                lambda: not self._service.table.anybody_waits,
                 self._patience_s,
             )
 
@@ -64,5 +64,5 @@ class BrokerRole:
             self._service.stopService()
 
     def figures(self) -> Mapping[str, int]:
-        """Nothing that the manager shows."""
-        return {}
+        """Return what was dropped or refused, and what passed."""
+        return bus_reasons(self._service.figures())

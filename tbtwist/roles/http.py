@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from functools import partial
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
@@ -17,10 +18,12 @@ from tbtwist.apps.application import Application
 from tbtwist.apps.hooks import run_exit, run_initial
 from tbtwist.apps.loading import load_application, load_callables
 from tbtwist.apps.pool import PoolService, SyncPool
+from tbtwist.apps.result import Result
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.apps.sockets import SocketHost
 from tbtwist.auth.access import AccessRules
 from tbtwist.boundaries import EventBus
+from tbtwist.errors import FunctionNotFound
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import reactor_bridge
 from tbtwist.http.mounts import Mounts
@@ -73,6 +76,19 @@ class HttpRole:
         self._listener = process.listener(
             "http", self._config.host, self._config.port, self._config.backlog
         )
+        try:
+            self._prepare()
+        except BaseException:
+            self.unbind()
+            raise
+
+    def unbind(self) -> None:
+        """Give the port back."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _prepare(self) -> None:
+        process = self._process
         self._app = load_application(
             process.settings, process.identity.slot, os.environ, cwd=process.cwd
         )
@@ -197,8 +213,7 @@ class HttpRole:
         await self._runner.stopService()
         self._sessions.stop()
         await self._stop_threads()
-        if self._listener is not None:
-            self._listener.close()
+        self.unbind()
 
     async def _stop_threads(self) -> None:
         if self._wsgi_threads.started:
@@ -212,10 +227,29 @@ class HttpRole:
             ender.stop()
         await self._pool.stopService()
 
+    async def call(
+        self, module: str, function: str, arguments: Mapping[str, object]
+    ) -> Result:
+        """Call a function of the application as its owner: no rules of access.
+
+        Raises:
+            FunctionNotFound: there is none of that name.
+            DeadlinePassed: it takes longer than a request may.
+        """
+        target = self._app.find(module, function)
+        if target is None:
+            raise FunctionNotFound(module, function)
+        return await self._runner.run(
+            partial(self._app.call, target, arguments), timeout_s=self._config.timeout
+        )
+
     def figures(self) -> Mapping[str, int]:
         """Return what was served; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
-        served = {"REQUESTS_TOTAL": self._health.requests_total}
+        served = {
+            "REQUESTS_TOTAL": self._health.requests_total,
+            "IN_FLIGHT": self._health.in_flight,
+        }
         return {**served, **bus_summary(self._bus)}
 
 

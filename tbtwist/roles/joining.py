@@ -13,6 +13,7 @@ from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
+from tbtwist.status import BUS_FIGURE
 
 _log = Logger()
 DRAIN_MARGIN_S = 1.0
@@ -40,7 +41,13 @@ def bus_summary(bus: EventBus) -> Mapping[str, int]:
     return {
         "BUS_PENDING": now["lane_items"] + now["deliveries_waiting"],
         "BUS_INCIDENTS": sum(figures.incidents.values()),
+        **bus_reasons(figures.incidents),
     }
+
+
+def bus_reasons(incidents: Mapping[str, int]) -> dict[str, int]:
+    """Return what went wrong on a bus, by reason, as a role's figures."""
+    return {f"{BUS_FIGURE}{reason}": count for reason, count in incidents.items()}
 
 
 async def join(
@@ -52,8 +59,8 @@ async def join(
 ) -> None:
     """Join the bus and announce readiness.
 
-    Under a manager this waits for the broker, since ready means reachable. By
-    hand a role serves at once, and joins when there is a broker. A worker that
+    Under a manager, and with the broker in the same process, this waits for the
+    broker, since ready means reachable. By hand a role serves at once, and joins when there is a broker. A worker that
     was declared dead meanwhile has lost its lanes to others; it finishes its
     requests and ends, and whoever started it starts a new one.
     """
@@ -64,7 +71,7 @@ async def join(
         bus.announce(ready=True)
         on_ready()
 
-    if process.around.supervised:
+    if process.around.supervised or process.broker_inside:
         await joining()
     else:
         background.spawn("joining the bus", joining())

@@ -15,16 +15,23 @@ from tbtwist.control import path_for
 from tbtwist.control.server import ControlServer
 from tbtwist.errors import TbtwistError
 from tbtwist.lifetime import Life
+from tbtwist.net.listening import GivenListeners
 from tbtwist.observe.logs import WorkerLogs
 from tbtwist.roles.console import Console
 from tbtwist.roles.process import Process
 from tbtwist.services import Background
+from tbtwist.status import UpdateStep
 from tbtwist.supervise.supervisor import Supervisor
 from tbtwist.supervise.usage import UsageMeter
+from tbtwist.supervise.watching import Reloader
 from tbtwist.supervise.world import Hooks, World, twistd_command
 
 _log = Logger()
 _MARGIN_S: Final = 5.0
+
+
+def _silent(_step: UpdateStep) -> None:
+    """Tell nobody: the console shows every change of state already."""
 
 
 class ManagerRole:
@@ -32,6 +39,7 @@ class ManagerRole:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._given = GivenListeners(process.descriptors.values())
         self._background = Background()
         self._ended = False
         manager = process.settings.manager
@@ -45,6 +53,7 @@ class ManagerRole:
         self._control = ControlServer(
             process.reactor, self._supervisor, path_for(process.data_dir)
         )
+        self._reloader = self._watcher() if process.reloads else None
         self._stop_timeout_s = manager.stop_timeout_s
         self.drain_timeout_s = manager.stop_timeout_s + _MARGIN_S
 
@@ -62,6 +71,18 @@ class ManagerRole:
             ),
             measure=UsageMeter(process.reactor.seconds),
             reload=process.reload,
+            bind=self._given,
+        )
+
+    def _watcher(self) -> Reloader:
+        process = self._process
+        config = process.config_path
+        folders = {process.cwd, *((config.parent,) if config else ())}
+        return Reloader(
+            process.reactor,
+            sorted(folders),
+            lambda: self._supervisor.update(_silent, ("http",)),
+            self._console.say,
         )
 
     @property
@@ -88,6 +109,8 @@ class ManagerRole:
         self._background.spawn("waiting for the end", self._until_ended(life))
         await self._supervisor.when_up()
         self._console.up(self._supervisor.status())
+        if self._reloader is not None:
+            self._reloader.start()
 
     async def _until_ended(self, life: Life) -> None:
         """Leave when somebody stopped everything over the control socket."""
@@ -106,10 +129,13 @@ class ManagerRole:
 
     async def stop(self) -> None:
         """Kill what is left, and close the control socket."""
+        if self._reloader is not None:
+            self._reloader.stop()
         await self._supervisor.stop(0)
         self._background.cancel_all()
         await self._control.stopService()
         self._console.say("Stopped.")
+        self._given.close()
         self._logs.close()
 
     def figures(self) -> Mapping[str, int]:

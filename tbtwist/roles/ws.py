@@ -49,6 +49,19 @@ class WsRole:
         self._listener = process.listener(
             "ws", self._config.host, self._config.port, self._config.backlog
         )
+        try:
+            self._prepare()
+        except BaseException:
+            self.unbind()
+            raise
+
+    def unbind(self) -> None:
+        """Give the port back."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _prepare(self) -> None:
+        process = self._process
         self._sessions.load()
         self._gateway = Gateway(
             self._bus,
@@ -97,8 +110,7 @@ class WsRole:
         await self._gateway.shut_down(_GOODBYE_S)
         await self._bus.close()
         self._sessions.stop()
-        if self._listener is not None:
-            self._listener.close()
+        self.unbind()
 
     def figures(self) -> Mapping[str, int]:
         """Return how many connections there are, what was dropped, and how the bus is."""

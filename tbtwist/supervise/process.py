@@ -33,7 +33,7 @@ from tbtwist.supervise.reaping import ExitWatch, OpenPidfd
 _log = Logger()
 
 MAX_LINE_BYTES: Final = 8192
-_KEPT_LINES: Final = 20
+_KEPT_LINES: Final = 60
 _LONGEST_REASON: Final = 300
 _OUTPUT_GRACE_S: Final = 0.5
 _STDOUT: Final = 1
@@ -214,15 +214,15 @@ class Child(ProcessProtocol):
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """Return the last 20 lines of its output."""
+        """Return the last lines of its output."""
         return tuple(self._kept)
 
-    def signal(self, name: Literal["TERM", "KILL"]) -> None:
+    def signal(self, name: Literal["TERM", "KILL", "USR2"]) -> None:
         """Send a signal, unless the process is gone and its pid may be another's."""
         if self.transport is None:
             return
         try:
-            self.transport.signalProcess(name)
+            self.transport.signalProcess(signal.Signals[f"SIG{name}"])
         except ProcessExitedAlready:
             _log.debug("{name} came too late for the child", name=name)
 

@@ -24,6 +24,7 @@ from tbtwist.supervise.workshop import Workshop, iso_utc
 _log = Logger()
 
 _FIGURE: Final = "X_"
+IN_FLIGHT: Final = "X_IN_FLIGHT"
 _LONGEST_DETAIL: Final = 300
 
 
@@ -69,6 +70,7 @@ class Tenant:
         self.last_exit: LastExit | None = None
         self.life = Lifecycle(shop.world.reactor, policy, self)
         self.figures: dict[str, int] = {}
+        self._oom_kills = 0
         self._shop = shop
         self._place = place
         self._child: Child | None = None
@@ -95,6 +97,7 @@ class Tenant:
         self.starts += 1
         self.figures.clear()
         self.started_at = self._shop.world.now()
+        self._oom_kills = self._shop.world.oom_kills()
         try:
             own = self._place.descriptors()
             self.generation = self._shop.generations.next(self.spec.id)
@@ -128,6 +131,11 @@ class Tenant:
         """End the process at once."""
         if self._child is not None:
             self._child.signal("KILL")
+
+    def examine(self) -> None:
+        """Have it write the stacks of its threads, which are among its last lines."""
+        if self._child is not None:
+            self._child.signal("USR2")
 
     def entered(self, state: WorkerState) -> None:
         """Tell the slot."""
@@ -163,11 +171,17 @@ class Tenant:
     def ended(self, end: Exit) -> None:
         """Tell how it ended; its life decides what comes next."""
         asked = self.farewell if end.code == 0 else ""
+        killed = end.signal == "SIGKILL" and not self.life.verdict
+        shortage = self._shop.world.oom_kills() > self._oom_kills
+        suspicion = "; the system was out of memory" if killed and shortage else ""
         self.last_exit = last = LastExit(
             at=iso_utc(self._shop.world.now()),
             code=end.code,
             signal=end.signal,
-            reason=self.life.verdict or asked or end.reason,
+            reason=(self.life.verdict or asked or end.reason) + suspicion,
+            generation=self.generation,
+            in_flight=self.figures.get(IN_FLIGHT),
+            lines=() if asked else self.last_lines,
         )
         _log.info(
             "{worker} generation {generation} ended: {reason}",

@@ -5,8 +5,9 @@ every message just as it came (``ws.message``), and says when it is gone
 (``ws.disconnect``). What comes back over the lane or by `EventBus.send` goes
 to the client. Nobody here looks into a message.
 
-Flow control: reading is paused exactly while the lane's window is full and the
-connection is open. Once it is closing, reading goes on, for only so the
+Flow control: reading is paused exactly while the connection is open and the
+lane's window is full, or the worker is leaving and waits for the last answers.
+Once it is closing, reading goes on, for only so the
 client's answer to the close is seen, and what else it sends is dropped.
 """
 
@@ -128,6 +129,7 @@ class Connection:
         "_about",
         "_issued_at",
         "_lane",
+        "_parting",
         "_paused",
         "_phase",
         "_shared",
@@ -148,7 +150,7 @@ class Connection:
         self._shared = shared
         self._issued_at = issued_at
         self._phase = _Phase.NEW
-        self._paused = False
+        self._paused = self._parting = False
         self._why: tuple[int, str] | None = None
         self._lane: Lane | None = None
 
@@ -161,6 +163,11 @@ class Connection:
     def is_open(self) -> bool:
         """Whether messages still go both ways."""
         return self._phase is _Phase.OPEN
+
+    @property
+    def is_parting(self) -> bool:
+        """Whether it only waits for the last answers before it closes."""
+        return self._parting
 
     def is_expired(self, now: float) -> bool:
         """Whether the session behind it has ended."""
@@ -182,7 +189,7 @@ class Connection:
         self._shared.counts.opened += 1
         greeting = {"type": "connected", "conn_id": self.conn_id}
         self._socket.send(Message(msgspec.json.encode(greeting), binary=False))
-        events = LaneEvents(self._replied, self._resume, self._given_up)
+        events = LaneEvents(self._replied, self._has_room, self._given_up)
         self._lane = self._shared.bus.open_lane(self.conn_id, events)
         self._forward(self._lane, EventType.WS_CONNECT, self._about)
 
@@ -234,6 +241,17 @@ class Connection:
             self._end(code, reason)
             self._socket.close(code, reason)
 
+    def part(self, code: int, reason: str) -> None:
+        """Take nothing more, and close if all that was taken has been answered.
+
+        To be called again until it is closed.
+        """
+        self._parting = True
+        if self._lane is None or self._lane.empty:
+            self.close(code, reason)
+        else:
+            self._pause()
+
     def _end(self, code: int, reason: str) -> None:
         self._phase = _Phase.CLOSING
         self._why = (code, reason)
@@ -282,9 +300,17 @@ class Connection:
             self._shared.counts.drop("lane full")
             self.close(OVERLOADED, "too many unanswered messages")
             return
-        if not has_room and self._phase is _Phase.OPEN and not self._paused:
+        if not has_room:
+            self._pause()
+
+    def _pause(self) -> None:
+        if self._phase is _Phase.OPEN and not self._paused:
             self._paused = True
             self._socket.pause()
+
+    def _has_room(self) -> None:
+        if not self._parting:
+            self._resume()
 
     def _resume(self) -> None:
         if self._paused:

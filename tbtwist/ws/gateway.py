@@ -117,7 +117,8 @@ class Gateway:
     def drain(self, timeout_s: float) -> Deferred[None]:
         """Close all connections with 1012, at a pace; fires when they are gone.
 
-        The pace spreads the reconnects of many clients over half of the time;
+        The pace spreads the reconnects of many clients over half of the time. So
+        long a connection may wait for the answers to what its client said before;
         what is left after ``timeout_s`` is dropped.
         """
         self._draining = True
@@ -134,12 +135,22 @@ class Gateway:
         ends_at = self._clock.seconds() + timeout_s
         steps = max(1, int(timeout_s * _PACED_SHARE / _PACE_S))
         batch = max(_MIN_BATCH, -(-self.connections // steps))
-        while leaving := self._open_connections():
-            for connection in leaving[:batch]:
-                connection.close(SERVICE_RESTART, "service restart")
-            if len(leaving) > batch:
-                await wait(self._clock, _PACE_S)
+        for _ in range(steps):
+            self._let_go(batch)
+            if not self._open_connections():
+                break
+            await wait(self._clock, _PACE_S)
+        for connection in self._open_connections():
+            connection.close(SERVICE_RESTART, "service restart")
         await self._see_off(max(0.0, ends_at - self._clock.seconds()))
+
+    def _let_go(self, batch: int) -> None:
+        """Begin to part from a batch, and go on with those that wait for answers."""
+        still_there = self._open_connections()
+        fresh = [each for each in still_there if not each.is_parting][:batch]
+        waiting = [each for each in still_there if each.is_parting]
+        for connection in (*waiting, *fresh):
+            connection.part(SERVICE_RESTART, "service restart")
 
     async def _see_off(self, timeout_s: float) -> None:
         gone = await wait_until(self._clock, lambda: not self.connections, timeout_s)

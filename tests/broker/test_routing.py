@@ -79,6 +79,12 @@ class TableTests(SynchronousTestCase):
         self.assertFalse(table(broker.sleep(2, H1)).settled)
         self.assertTrue(table(broker.sleep(2, H1)).settled)
 
+    def test_a_young_broker_that_slept(self) -> None:
+        """Its own sleep gives nobody time to come back, so it knows nothing yet."""
+        broker = Broker(H1)
+        broker.now += 60
+        self.assertFalse(table(broker.router.tick(broker.now)).settled)
+
     def test_silence_is_death(self) -> None:
         """A silent worker is declared dead after three seconds, not before."""
         broker = Broker(H1, W1)
@@ -146,6 +152,15 @@ class TableTests(SynchronousTestCase):
         send = message(Verb.SEND, W1, H1)
         self.assertEqual(verbs(broker.get(send, None)), [(H1, "FENCED")])
         self.assertEqual(broker.table.counters["refused: fenced"], 3)
+
+    def test_whoever_was_declared_dead_before(self) -> None:
+        """A new broker learns from the others whom the old one had put out."""
+        broker = Broker(H1, W1)
+        sent = broker.get(beat(W1, buried=(H1, "http-9.9.aa")))
+        self.assertEqual(verbs(sent), [(H1, "FENCED"), (W1, "TABLE")])
+        self.assertEqual([m.identity for m in table(sent).members], [W1])
+        self.assertEqual(broker.table.counters["declared dead before"], 1)
+        self.assertEqual(verbs(broker.get(beat(H1))), [(H1, "FENCED")])
 
     def test_leaving(self) -> None:
         """Whoever leaves gets a receipt, and the others the news."""

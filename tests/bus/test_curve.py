@@ -136,6 +136,22 @@ class StrangerTests(TestCase):
         other = on_tcp(BusKeys.new(secrets.token_bytes))
         await self.try_everything(worker_guard(other, "tcp://"))
 
+    async def test_every_socket_is_bounded(self) -> None:
+        """No queue of ours grows without end, at a worker or at the broker."""
+        bus = await self.member()
+        wire: Any = bus._around.wire
+        broker = self.rig.service._sockets._factory
+        assert broker is not None
+        for factory, kinds in (
+            (wire._factory, {zmq.PUB, zmq.SUB, zmq.PUSH, zmq.DEALER}),
+            (broker, {zmq.ROUTER, zmq.PULL}),
+        ):
+            sockets = [each.socket for each in factory.connections]
+            self.assertEqual({socket.get(zmq.TYPE) for socket in sockets}, kinds)
+            for socket in sockets:
+                self.assertGreater(socket.get(zmq.SNDHWM), 0)
+                self.assertGreater(socket.get(zmq.RCVHWM), 0)
+
     async def test_another_broker(self) -> None:
         """A worker does not talk to a broker that is not ours."""
         stranger = self.context.socket(zmq.ROUTER)

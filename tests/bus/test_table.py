@@ -9,8 +9,9 @@ from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.bus.codec import Announcement, Member
-from tbtwist.bus.table import Table, highest
+from tbtwist.bus.table import MAX_BURIED, Table, highest
 from tbtwist.errors import BadFrame
+from tbtwist.identity import WorkerId
 
 A, B, W = "http-1.1.aa", "http-2.1.bb", "ws-1.1.cc"
 
@@ -70,6 +71,26 @@ class TableTests(SynchronousTestCase):
         self.assertEqual((change.appeared, change.gone), ({A}, frozenset()))
         change = self.table.update(news(W, A, boot="b2", settled=True))
         self.assertEqual(change.gone, {B})
+
+    def test_the_buried_stay_buried(self) -> None:
+        """Who was given up for dead is nobody's choice again, whatever a broker says."""
+        self.table.update(news(A, W))
+        self.table.update(news(W))
+        change = self.table.update(news(A, W, boot="b2", settled=False))
+        self.assertEqual(change.appeared, {W})
+        self.assertEqual(([*self.table.members], self.table.returned), ([W], (A,)))
+        self.assertTrue(self.table.has_buried(A))
+        self.assertIsNone(self.table.choose("key"))
+        self.assertIsNone(self.table.find("http-1", WorkerId.parse(A).generation))
+        self.table.update(news(W, boot="b2", settled=False))
+        self.assertEqual(self.table.returned, ())
+
+    def test_not_everybody_is_remembered(self) -> None:
+        """The memory of the dead is bounded."""
+        for number in range(MAX_BURIED + 2):
+            self.table.update(news(f"http-1.{number}.aa"))
+        self.assertFalse(self.table.has_buried("http-1.0.aa"))
+        self.assertTrue(self.table.has_buried("http-1.1.aa"))
 
     def test_who_died(self) -> None:
         """A worker that goes while it is ready has died; one that drained has not."""

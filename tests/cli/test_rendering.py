@@ -55,7 +55,7 @@ class DocumentTests(SynchronousTestCase):
     """``--json`` (contract §1)."""
 
     def test_keys(self) -> None:
-        """The keys are the contract's, in its order, and two about the bus."""
+        """The keys are the contract's, in its order, and those about the bus."""
         found = msgspec.json.decode(document(FULL))
         self.assertEqual(list(found), ["schema_version", "manager", "workers"])
         self.assertEqual(found["schema_version"], 1)
@@ -67,9 +67,10 @@ class DocumentTests(SynchronousTestCase):
         expected = [*common.split(), "memory_bytes", "cpu_percent"]
         http, ws, broker = found["workers"]
         bus = ["bus_pending", "bus_incidents"]
-        self.assertEqual(list(http), [*expected, "requests_total", *bus, "last_exit"])
-        self.assertEqual(list(ws), [*expected, "connections", *bus, "last_exit"])
-        self.assertEqual(list(broker), [*expected, "last_exit"])
+        end = ["last_exit", "bus"]
+        self.assertEqual(list(http), [*expected, "requests_total", *bus, *end])
+        self.assertEqual(list(ws), [*expected, "connections", *bus, *end])
+        self.assertEqual(list(broker), [*expected, *end])
 
     def test_values(self) -> None:
         """Values are what the manager said; unknown ones are null."""

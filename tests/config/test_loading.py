@@ -53,6 +53,8 @@ class SearchTests(LoadingTestCase):
             self.cwd / "config.yaml",
             self.cwd / "config.yml",
             self.cwd / "toolbox.yaml",
+            self.cwd / "tb-manifest.yaml",
+            self.cwd / "tb-manifest.yml",
             self.home / ".toolboxv2" / "config.yaml",
             self.system,
         ]

@@ -147,11 +147,11 @@ class ServersTestCase(TestCase):
         thread.start()
 
         def stop() -> None:
+            server.task_dispatcher.shutdown()  # its threads use the trigger
             # the server may obey, and close the trigger, before we have let it go
             with contextlib.suppress(OSError):
                 server.trigger.pull_trigger(server.close)
             thread.join()
-            server.task_dispatcher.shutdown()
 
         self.addCleanup(stop)
         return int(server.effective_port)

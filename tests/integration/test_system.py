@@ -259,6 +259,12 @@ class SupervisionTests(TestCase):
             self.assertIsNone(worker["last_exit"])
             os.kill(worker["pid"], 0)
             self.assertEqual(worker["id"] == "broker", worker["port"] is None)
+
+        async def counted() -> bool:
+            broker = await system.worker("broker")
+            return bool(broker["bus"].get("workers") == 3)
+
+        await system.until(counted, "the broker's figures")
         table = await system.command("status")
         self.assertIn("http-2", table[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http.client import HTTPException
 from typing import Any
 
 from twisted.trial.unittest import TestCase
@@ -119,3 +120,36 @@ class UpdateTests(TestCase):
         status, output = await system.command("worker-stop", "-w", "nobody-1")
         self.assertEqual(status, 1)
         self.assertIn("no worker nobody-1", output)
+
+
+class HangingTests(TestCase):
+    """A worker that hangs is replaced, and tells where it hung."""
+
+    timeout = 240
+
+    async def test_story(self) -> None:
+        """A loop that never comes back is found by its silence; its stack is kept."""
+        stuck = """
+@export(mod_name="Probe", name="hang", level=0)
+async def hang():
+    time.sleep(600)
+"""
+        text = config(1, 0).replace(
+            "manager:", "manager:\n  health_check_interval: 1.5"
+        )
+        system = await System.start(self, text, files={"probe.py": MODULE + stuck})
+        [port] = await system.ports("http")
+        asking = system.in_thread(get, f"http://127.0.0.1:{port}/api/Probe/hang")
+        asking.addErrback(lambda why: why.trap(OSError, HTTPException))
+
+        async def replaced() -> bool:
+            worker = await system.worker("http-1")
+            return bool(worker["generation"] == 2 and worker["state"] == "running")
+
+        await system.until(replaced)
+        await asking
+        status, output = await system.command("status", "-w", "http-1")
+        self.assertEqual(status, 0)
+        self.assertIn("said nothing for 3 s", output)
+        self.assertIn("in hang", output)
+        self.assertIn("probe.py", output)

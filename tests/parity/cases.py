@@ -182,7 +182,7 @@ CASES: Final[tuple[Case, ...]] = (
     get("/api/Open/file", **DOWNLOAD),
     get("/api/Open/file_path", **DOWNLOAD, header_last_modified="downloads"),
     get("/api/Open/no_file", body="error-words"),
-    get("/api/Open/stream"),
+    get("/api/Open/stream", header_x_accel_buffering="unbuffered"),
     get("/api/Open/events", **EVENTS),
     get("/api/Open/nested", body="nested-results"),
     get("/api/Open/forwarded"),

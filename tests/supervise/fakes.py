@@ -66,11 +66,11 @@ class FakeProcess:
         """Take note that nobody reads the output any more."""
         self.output_open = False
 
-    def signalProcess(self, name: str) -> None:  # noqa: N802 - Twisted's name
+    def signalProcess(self, number: int) -> None:  # noqa: N802 - Twisted's name
         """Take note, if there is a process."""
         if self.pid is None:
             raise ProcessExitedAlready
-        self.signals.append(name)
+        self.signals.append(signal.Signals(number).name.removeprefix("SIG"))
 
     def tell(self, **facts: object) -> None:
         """Say something over the notify socket."""

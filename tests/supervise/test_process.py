@@ -225,12 +225,12 @@ class ChildTests(SynchronousTestCase):
         self.assertEqual(self.log.lines, ["hello", "oh"])
 
     def test_last_lines(self) -> None:
-        """The last 20 lines are kept, also when the process is gone."""
+        """The last 60 lines are kept, also when the process is gone."""
         process = self.started()
-        process.writes(b"".join(b"line %d\n" % number for number in range(30)))
+        process.writes(b"".join(b"line %d\n" % number for number in range(80)))
         process.exits(0)
-        self.assertEqual(len(self.child.last_lines), 20)
-        self.assertEqual(self.child.last_lines[-1], "line 29")
+        self.assertEqual(len(self.child.last_lines), 60)
+        self.assertEqual(self.child.last_lines[-1], "line 79")
 
     def test_failure_quotes_its_complaint(self) -> None:
         """A failure quotes the last line of stderr rather than of the log."""

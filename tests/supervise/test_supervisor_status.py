@@ -68,6 +68,19 @@ class StatusTests(SupervisorCase):
         self.assertIs(broker.bus_pending, msgspec.UNSET)
         self.assertIsNone(self.worker("http-1").requests_total)
 
+    def test_counters_of_the_bus(self) -> None:
+        """What went wrong on the bus is shown by its reason, for every role."""
+        self.start_all()
+        told = {
+            "X_BUS:sent again": 2,
+            "X_BUS:dropped: bad frame": 1,
+            "X_CONNECTIONS": 5,
+        }
+        for worker_id in ("ws-1", "http-1", "broker"):
+            self.latest(worker_id).tell(**told)
+            counted = self.worker(worker_id).bus
+            self.assertEqual(counted, {"dropped: bad frame": 1, "sent again": 2})
+
     def test_nonsense_is_passed_over(self) -> None:
         """A figure that is no number changes nothing."""
         self.start_all()

@@ -53,6 +53,7 @@ class FakeLane:
         self.full = False
         self.items: list[Item] = []
         self.closed = 0
+        self.empty = True
         self._log = log
 
     def forward(self, item: Item) -> bool:
@@ -91,6 +92,7 @@ class FakeBus:
         self.log: Log = [] if log is None else log
         self.lanes: dict[str, FakeLane] = {}
         self.connected = True
+        self.counters: dict[str, int] = {}
         self.refuses_lanes = False
         self.send_handler: SendHandler | None = None
         self.subscriptions: dict[str, PublicationHandler] = {}
