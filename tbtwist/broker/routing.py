@@ -288,7 +288,7 @@ class RoutingTable:
             settled=settled,
             ended=() if settled else tuple(self._ended),
             members=tuple(
-                Member(name, worker.beat.ready, worker.beat.load)
+                Member(name, worker.beat.ready, worker.beat.load, worker.beat.direct)
                 for name, worker in self._workers.items()
             ),
         )

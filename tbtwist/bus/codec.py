@@ -124,10 +124,15 @@ class Parcel(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """What a worker says of itself: whether it takes new keys and calls, and its load."""
+    """What a worker says of itself.
+
+    Whether it takes new keys and calls, what it has to do, and whether others can
+    call it directly.
+    """
 
     ready: bool = False
     load: Natural = 0
+    direct: bool = False
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -136,6 +141,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     identity: str
     ready: bool
     load: Natural = 0
+    direct: bool = False
 
 
 class Announcement(msgspec.Struct, frozen=True):

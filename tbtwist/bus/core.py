@@ -41,6 +41,7 @@ from tbtwist.bus.incoming import Deliveries, Receptions
 from tbtwist.bus.lane import Budget
 from tbtwist.bus.link import Link, LinkEvents
 from tbtwist.bus.outgoing import ForwardLane, Forwards, Sends
+from tbtwist.bus.shortcuts import NoShortcuts, Shortcuts
 from tbtwist.bus.table import Change
 from tbtwist.bus.topics import Subscribed, Topics
 from tbtwist.bus.wire import Outbox, Surroundings, Wire
@@ -56,10 +57,16 @@ class BusCore:
     """`EventBus` over a `Wire`. ``counters`` counts every drop by its reason."""
 
     def __init__(
-        self, clock: IReactorTime, identity: WorkerId, wire: Wire, config: BusConfig
+        self,
+        clock: IReactorTime,
+        identity: WorkerId,
+        wire: Wire,
+        config: BusConfig,
+        shortcuts: Shortcuts | None = None,
+        counters: Counter[str] | None = None,
     ) -> None:
         name = str(identity)
-        outbox = Outbox(clock, wire, name)
+        outbox = Outbox(clock, wire, name, counters)
         around = self._around = Surroundings(
             clock, name, config, wire, outbox, counters=outbox.counters
         )
@@ -70,9 +77,12 @@ class BusCore:
         self._sends = Sends(around, budget)
         self._deliveries = Deliveries(around)
         self._receptions = Receptions(around)
-        self._calls = Calls(around)
+        self._shortcuts = shortcuts or NoShortcuts()
+        self._calls = Calls(around, self._shortcuts)
         self._topics = Topics(around)
-        events = LinkEvents(self._load, self._changed, self._tick)
+        events = LinkEvents(
+            self._load, lambda: self._shortcuts.open, self._changed, self._tick
+        )
         self._link = Link(around, self._topics, events)
         self._open = self._leaving = False
         self._left: Deferred[None] = Deferred()
@@ -107,6 +117,7 @@ class BusCore:
     def connect(self) -> Deferred[None]:
         """As `EventBus.connect`."""
         self._around.wire.open(self._received, self._published)
+        self._shortcuts.begin(self._asked_directly, self._received)
         self._open = True
         self._topics.open()
         return self._link.open()
@@ -174,6 +185,7 @@ class BusCore:
         for part in (self._deliveries, self._calls, self._forwards, self._sends):
             part.close()
         self._around.outbox.discard()
+        self._shortcuts.close()
         self._around.wire.close()
         if not self._left.called:
             self._left.callback(None)
@@ -258,6 +270,14 @@ class BusCore:
             self.counters["dropped: bad frame"] += 1
             _log.debug("{error}", error=error)
 
+    def _asked_directly(self, frames: Sequence[bytes]) -> None:
+        """Answer a question on the way that it came."""
+        try:
+            self._calls.asked(decode_route(frames[0]), frames[1:], directly=True)
+        except BadFrame as error:
+            self.counters["dropped: bad frame"] += 1
+            _log.debug("{error}", error=error)
+
     def _published(self, frames: Sequence[bytes]) -> None:
         try:
             self._topics.received(frames)
@@ -279,6 +299,7 @@ class BusCore:
             self._sends.acknowledged(route.origin, parcel)
 
     def _changed(self, change: Change) -> None:
+        self._calls.changed(change)
         self._deliveries.changed(change)
         self._receptions.changed(change)
         self._forwards.changed(change)

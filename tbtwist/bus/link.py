@@ -34,9 +34,14 @@ _log = Logger()
 
 @attrs.frozen
 class LinkEvents:
-    """What a link asks and tells: our load, what changed around us, time passing."""
+    """What a link asks and tells.
+
+    Our load, whether others can call us directly; what changed around us, and time
+    passing.
+    """
 
     load: Callable[[], int]
+    direct: Callable[[], bool]
     changed: Callable[[Change], None]
     ticked: Callable[[float], None]
 
@@ -99,7 +104,8 @@ class Link:
     def hello(self) -> None:
         """Tell the broker how we are, now."""
         around = self._around
-        beat = Beat(ready=self.ready, load=self._events.load())
+        direct = self._events.direct()
+        beat = Beat(ready=self.ready, load=self._events.load(), direct=direct)
         route = encode_route(Verb.BEAT, "", around.name)
         if not around.wire.transmit((route, encode_payload(around.name, beat))):
             around.counters["beat not sent"] += 1

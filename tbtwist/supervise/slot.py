@@ -16,7 +16,12 @@ from tbtwist.errors import CannotBind
 from tbtwist.net.listening import port_of
 from tbtwist.net.supervised import EXITS
 from tbtwist.status import BUS_FIGURE, LastExit, WorkerState, WorkerStatus
-from tbtwist.supervise.keeping import NOTIFY_PREFIX, ExitPipe, Generations
+from tbtwist.supervise.keeping import (
+    NOTIFY_PREFIX,
+    ExitPipe,
+    Generations,
+    sweep_peer,
+)
 from tbtwist.supervise.lifecycle import Lifecycle
 from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
 from tbtwist.supervise.policy import Policy
@@ -207,6 +212,7 @@ class Slot:
     def exited(self) -> None:
         """Let the bus know at once; nobody else sees it sooner than we do."""
         self._shop.exits.tell(self.spec.id, self.generation)
+        sweep_peer(self._shop.runtime_dir, self.spec.id, self.generation)
 
     def ended(self, end: Exit) -> None:
         """Remember how it ended; its life decides what comes next."""

@@ -475,6 +475,19 @@ class Contract(Base):
                 await ws.call(target, "who", None, timeout_s=3600)
             self.assertEqual(caught.exception.target, target)
 
+    async def test_a_call_fails_when_who_has_it_dies(self) -> None:
+        """Nobody waits for the deadline of a call that died with its worker."""
+        http, other, ws = await self.joined("http-1", "http-2", "ws-1")
+        self.serve(http, other)
+        lost = ws.call("http-1", "silence", None, timeout_s=3600)
+        await self.until(lambda: http._calls.load == 1)
+        kill(http)
+        with self.assertRaises(Unroutable) as caught:
+            await lost
+        self.assertEqual(caught.exception.target, "http-1")
+        answer = await ws.call("http", "who", 1, timeout_s=30)
+        self.assertEqual(answer, ["http-2", 1])
+
     async def test_a_call_goes_to_the_newest_generation(self) -> None:
         """During an update the slot's name means its newest ready generation."""
         old, new = await self.join("http-1", 1), await self.join("http-1", 2)
