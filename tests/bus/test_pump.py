@@ -16,6 +16,7 @@ from tbtwist.bus.pump import Pump
 from tbtwist.errors import CannotBind
 
 WAIT_MS = 30_000
+MARK = 100
 
 
 class PumpTests(SynchronousTestCase):
@@ -28,7 +29,7 @@ class PumpTests(SynchronousTestCase):
         self.there = Endpoints.inside(self.dir)
         self.context = zmq.Context()
         self.addCleanup(self.context.destroy, 0)
-        self.pump = Pump(self.context, (10, 10))
+        self.pump = Pump(self.context, (MARK, MARK))
         self.addCleanup(self.pump.close)
 
     def start(self) -> None:
@@ -40,7 +41,7 @@ class PumpTests(SynchronousTestCase):
         """Return a socket that hears everything, with room for little."""
         socket = self.context.socket(zmq.SUB)
         self.addCleanup(socket.close, 0)
-        socket.set(zmq.RCVHWM, 10)
+        socket.set(zmq.RCVHWM, MARK)
         socket.set(zmq.SUBSCRIBE, b"")
         socket.connect(self.there.subscribers)
         return socket
@@ -51,8 +52,10 @@ class PumpTests(SynchronousTestCase):
         self.addCleanup(socket.close, 0)
         socket.connect(self.there.publishers)
         for subscriber in subscribers:
+            socket.send(b"?")
             while not subscriber.poll(20):
                 socket.send(b"?")
+            subscriber.recv()
         return socket
 
     def hear(self, subscriber: Any, what: bytes) -> None:
@@ -78,7 +81,7 @@ class PumpTests(SynchronousTestCase):
         self.start()
         slow, quick = self.subscriber(), self.subscriber()
         publisher = self.publisher(slow, quick)
-        for number in range(5000):
+        for number in range(50 * MARK):
             publisher.send(b"%d" % number)
             self.hear(quick, b"%d" % number)
 
@@ -103,7 +106,7 @@ class PumpTests(SynchronousTestCase):
         self.pump.tick()
         self.assertEqual(self.threads(), [])
         with zmq.Context() as another:
-            self.pump = Pump(another, (10, 10))
+            self.pump = Pump(another, (MARK, MARK))
             self.start()
             self.pump.close()
 
