@@ -169,7 +169,8 @@ class RoutingTable:
         return route.origin.encode("ascii") == peer
 
     def _routed(self, route: Route, frames: Frames, now: float) -> Sequence[Outgoing]:
-        if route.origin in self._fenced or self._has_ended(route.origin):
+        process = route.origin.rpartition(".")[0]
+        if route.origin in self._fenced or process in self._ended:
             self.counters["refused: fenced"] += 1
             return [self._out(route.origin)]
         origin = self._workers.get(route.origin)
@@ -181,9 +182,6 @@ class RoutingTable:
         if taker is None:
             raise BadFrame(reason=f"{route.verb.name} is not for the broker")
         return taker(route, frames, now)
-
-    def _has_ended(self, name: str) -> bool:
-        return name.rpartition(".")[0] in self._ended
 
     def _direct(self, route: Route, frames: Frames) -> Sequence[Outgoing]:
         """Hand on to the identity that the route names."""

@@ -16,6 +16,7 @@ from tbtwist.bus.codec import (
     Verb,
     decode_event,
     decode_number,
+    decode_route,
     encode_event,
     encode_route,
     only,
@@ -228,6 +229,10 @@ class Calls:
         event = decode_event(only(frames, 1)[0])
         way = self._shortcuts.answer if directly else self._through_broker
         self._background.spawn("a call", self._answer(route.origin, event, way))
+
+    def asked_directly(self, frames: Sequence[bytes]) -> None:
+        """Someone asks us past the broker."""
+        self.asked(decode_route(frames[0]), frames[1:], directly=True)
 
     def _through_broker(self, _: str, frames: Sequence[bytes]) -> bool:
         return self._wire.transmit(frames)

@@ -27,11 +27,11 @@ from tbtwist.boundaries import (
     PublicationHandler,
     SendHandler,
 )
+from tbtwist.bus.arrivals import Arrivals, Taker, acknowledgements_to, parcels_to
 from tbtwist.bus.calls import Calls
 from tbtwist.bus.codec import (
     Route,
     Verb,
-    decode_parcels,
     decode_route,
     encode_route,
     only,
@@ -48,7 +48,7 @@ from tbtwist.bus.wire import Outbox, Surroundings, Wire
 from tbtwist.errors import BadFrame
 from tbtwist.events import Item
 from tbtwist.identity import WorkerId
-from tbtwist.services import wait, wait_until
+from tbtwist.services import wait_until_twice
 
 _log = Logger()
 
@@ -87,7 +87,7 @@ class BusCore:
         self._open = self._leaving = False
         self._left: Deferred[None] = Deferred()
         self._fenced: Callable[[], None] | None = None
-        self._takers = self._all_takers()
+        self._arrivals = Arrivals(self._takers(), around.counters)
 
     @property
     def counters(self) -> Counter[str]:
@@ -131,17 +131,10 @@ class BusCore:
     def drain(self, timeout_s: float) -> Deferred[bool]:
         """As `EventBus.drain`."""
         self.announce(ready=False)
-        return Deferred.fromCoroutine(self._drain(timeout_s))
-
-    async def _drain(self, timeout_s: float) -> bool:
-        """Wait until it is empty twice: the others need a moment to hear of it."""
         clock, pause_s = self._around.clock, self._around.config.echo_every_s
-        deadline = clock.seconds() + timeout_s
-        while await wait_until(clock, self._is_drained, deadline - clock.seconds()):
-            await wait(clock, pause_s)
-            if self._is_drained():
-                return True
-        return False
+        return Deferred.fromCoroutine(
+            wait_until_twice(clock, self._is_drained, pause_s, timeout_s)
+        )
 
     def _is_drained(self) -> bool:
         """Whether nobody counts on us; without a broker, nobody can say so."""
@@ -239,7 +232,7 @@ class BusCore:
 
     # --- what arrives
 
-    def _all_takers(self) -> dict[Verb, Callable[[Route, Sequence[bytes]], None]]:
+    def _takers(self) -> dict[Verb, Taker]:
         calls = self._calls
         return {
             Verb.TABLE: lambda _, frames: self._link.announced(only(frames, 1)[0]),
@@ -249,54 +242,23 @@ class BusCore:
             Verb.CALL: calls.asked,
             Verb.REPLY: calls.answered,
             Verb.REFUSED: calls.answered,
-            Verb.FORWARD: lambda route, frames: self._deliveries.received(
-                route.origin, decode_parcels(route, frames)
-            ),
-            Verb.SEND: lambda route, frames: self._receptions.received(
-                route.origin, decode_parcels(route, frames)
-            ),
-            Verb.FORWARD_ACK: self._forward_ack,
-            Verb.SEND_ACK: self._send_ack,
+            Verb.FORWARD: parcels_to(self._deliveries),
+            Verb.SEND: parcels_to(self._receptions),
+            Verb.FORWARD_ACK: acknowledgements_to(self._forwards),
+            Verb.SEND_ACK: acknowledgements_to(self._sends),
         }
 
     def _received(self, frames: Sequence[bytes]) -> None:
-        """Take a message of the broker's; a malformed one is counted."""
-        if not self._open:
-            return
-        try:
-            route = decode_route(frames[0])
-            self._takers.get(route.verb, self._strange)(route, frames[1:])
-        except BadFrame as error:
-            self.counters["dropped: bad frame"] += 1
-            _log.debug("{error}", error=error)
+        """Take a message of the broker's, or an answer."""
+        if self._open:
+            self._arrivals.take(frames)
 
     def _asked_directly(self, frames: Sequence[bytes]) -> None:
         """Answer a question on the way that it came."""
-        try:
-            self._calls.asked(decode_route(frames[0]), frames[1:], directly=True)
-        except BadFrame as error:
-            self.counters["dropped: bad frame"] += 1
-            _log.debug("{error}", error=error)
+        self._arrivals.guarded(self._calls.asked_directly, frames)
 
     def _published(self, frames: Sequence[bytes]) -> None:
-        try:
-            self._topics.received(frames)
-        except BadFrame as error:
-            self.counters["dropped: bad frame"] += 1
-            _log.debug("{error}", error=error)
-
-    def _strange(self, route: Route, frames: Sequence[bytes]) -> None:
-        raise BadFrame(
-            reason=f"{route.verb.name} with {len(frames)} frames from the broker"
-        )
-
-    def _forward_ack(self, route: Route, frames: Sequence[bytes]) -> None:
-        for parcel in decode_parcels(route, frames):
-            self._forwards.acknowledged(route.origin, parcel)
-
-    def _send_ack(self, route: Route, frames: Sequence[bytes]) -> None:
-        for parcel in decode_parcels(route, frames):
-            self._sends.acknowledged(route.origin, parcel)
+        self._arrivals.guarded(self._topics.received, frames)
 
     def _changed(self, change: Change) -> None:
         self._calls.changed(change)

@@ -1,6 +1,6 @@
 """Many deadlines, one timer.
 
-A reactor's `callLater` costs more than a call's encoding, and nearly all calls are
+A reactor's ``callLater`` costs more than a call's encoding, and nearly all calls are
 answered long before their deadline.
 """
 

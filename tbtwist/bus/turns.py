@@ -23,7 +23,7 @@ Soon = Callable[[Callable[[], None]], Scheduled]
 def soon_on(clock: IReactorTime) -> Soon:
     """Return the cheapest way that ``clock`` has.
 
-    On an asyncio loop that is its own queue, at a tenth of a `callLater`'s price.
+    On an asyncio loop that is its own queue, at a tenth of the price.
     """
     loop: Any = getattr(clock, "_asyncioEventloop", None)
     return partial(clock.callLater, 0) if loop is None else loop.call_soon

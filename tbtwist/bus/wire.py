@@ -12,12 +12,12 @@ from twisted.internet.interfaces import IReactorTime
 from tbtwist.bus.codec import (
     Parcel,
     Verb,
-    encode_items,
     encode_number,
     encode_parcels,
     encode_route,
 )
 from tbtwist.bus.config import BusConfig
+from tbtwist.bus.news import encode_items
 from tbtwist.bus.table import Table
 from tbtwist.bus.turns import Turn, soon_on
 from tbtwist.config.schema import KIB
