@@ -65,11 +65,6 @@ class Worker:
         """Return its identity as it travels."""
         return self.address.decode("ascii")
 
-    @property
-    def process(self) -> str:
-        """Return slot and generation, which is what a manager knows of it."""
-        return f"{self.identity.slot}.{self.identity.generation}"
-
 
 class RoutingTable:
     """`boundaries.Router`. ``counters`` counts every drop by its reason."""
@@ -153,7 +148,9 @@ class RoutingTable:
         """
         process = f"{slot}.{generation}"
         _remember(self._ended, process)
-        gone = [each for each in self._workers.values() if each.process == process]
+        gone = [
+            each for name, each in self._workers.items() if _process(name) == process
+        ]
         for worker in gone:
             self.counters["declared dead: it ended"] += 1
             self._put_out(worker.name)
@@ -169,8 +166,7 @@ class RoutingTable:
         return route.origin.encode("ascii") == peer
 
     def _routed(self, route: Route, frames: Frames, now: float) -> Sequence[Outgoing]:
-        process = route.origin.rpartition(".")[0]
-        if route.origin in self._fenced or process in self._ended:
+        if route.origin in self._fenced or _process(route.origin) in self._ended:
             self.counters["refused: fenced"] += 1
             return [self._out(route.origin)]
         origin = self._workers.get(route.origin)
@@ -292,6 +288,11 @@ class RoutingTable:
         )
         frames = (encode_route(Verb.TABLE, "", NAME), encode_payload(NAME, news))
         return [Outgoing(worker.address, frames) for worker in self._workers.values()]
+
+
+def _process(name: str) -> str:
+    """Return slot and generation of an identity, which is what a manager knows."""
+    return name.rpartition(".")[0]
 
 
 def _remember(names: OrderedDict[str, None], name: str) -> None:
