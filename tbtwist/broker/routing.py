@@ -95,8 +95,7 @@ class RoutingTable:
     @property
     def anybody_waits(self) -> bool:
         """Whether anybody is here who needs us to drain; programs do not."""
-        roles = {worker.identity.role for worker in self._workers.values()}
-        return bool(roles - {CLIENT_ROLE})
+        return any(w.identity.role != CLIENT_ROLE for w in self._workers.values())
 
     # --- boundaries.Router
 
@@ -154,8 +153,7 @@ class RoutingTable:
         for worker in gone:
             self.counters["declared dead: it ended"] += 1
             self._put_out(worker.name)
-        young = not self._is_settled(now)
-        return self._tell_all(now) if gone or young else ()
+        return self._tell_all(now) if gone or not self._is_settled(now) else ()
 
     # --- receiving
 
