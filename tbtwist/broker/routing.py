@@ -65,11 +65,6 @@ class Worker:
         """Return its identity as it travels."""
         return self.address.decode("ascii")
 
-    @property
-    def process(self) -> str:
-        """Return slot and generation, which is what a manager knows of it."""
-        return f"{self.identity.slot}.{self.identity.generation}"
-
 
 class RoutingTable:
     """`boundaries.Router`. ``counters`` counts every drop by its reason."""
@@ -100,8 +95,7 @@ class RoutingTable:
     @property
     def anybody_waits(self) -> bool:
         """Whether anybody is here who needs us to drain; programs do not."""
-        roles = {worker.identity.role for worker in self._workers.values()}
-        return bool(roles - {CLIENT_ROLE})
+        return any(w.identity.role != CLIENT_ROLE for w in self._workers.values())
 
     # --- boundaries.Router
 
@@ -154,12 +148,13 @@ class RoutingTable:
         """
         process = f"{slot}.{generation}"
         _remember(self._ended, process)
-        gone = [each for each in self._workers.values() if each.process == process]
+        gone = [
+            each for name, each in self._workers.items() if _process(name) == process
+        ]
         for worker in gone:
             self.counters["declared dead: it ended"] += 1
             self._put_out(worker.name)
-        young = not self._is_settled(now)
-        return self._tell_all(now) if gone or young else ()
+        return self._tell_all(now) if gone or not self._is_settled(now) else ()
 
     # --- receiving
 
@@ -170,7 +165,7 @@ class RoutingTable:
         return route.origin.encode("ascii") == peer
 
     def _routed(self, route: Route, frames: Frames, now: float) -> Sequence[Outgoing]:
-        if route.origin in self._fenced or self._has_ended(route.origin):
+        if route.origin in self._fenced or _process(route.origin) in self._ended:
             self.counters["refused: fenced"] += 1
             return [self._out(route.origin)]
         origin = self._workers.get(route.origin)
@@ -182,9 +177,6 @@ class RoutingTable:
         if taker is None:
             raise BadFrame(reason=f"{route.verb.name} is not for the broker")
         return taker(route, frames, now)
-
-    def _has_ended(self, name: str) -> bool:
-        return name.rpartition(".")[0] in self._ended
 
     def _direct(self, route: Route, frames: Frames) -> Sequence[Outgoing]:
         """Hand on to the identity that the route names."""
@@ -297,12 +289,17 @@ class RoutingTable:
             settled=settled,
             ended=() if settled else tuple(self._ended),
             members=tuple(
-                Member(name, worker.beat.ready, worker.beat.load)
+                Member(name, worker.beat.ready, worker.beat.load, worker.beat.direct)
                 for name, worker in self._workers.items()
             ),
         )
         frames = (encode_route(Verb.TABLE, "", NAME), encode_payload(NAME, news))
         return [Outgoing(worker.address, frames) for worker in self._workers.values()]
+
+
+def _process(name: str) -> str:
+    """Return slot and generation of an identity, which is what a manager knows."""
+    return name.rpartition(".")[0]
 
 
 def _remember(names: OrderedDict[str, None], name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from typing_extensions import override
 
 from tbtwist.broker.exits import ExitReader
 from tbtwist.broker.routing import RoutingTable
+from tbtwist.broker.sweeping import PeerSweep
 from tbtwist.bus.brokersockets import BrokerSockets
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
@@ -25,6 +27,7 @@ _log = Logger()
 
 LOCK_NAME: Final = "broker.lock"
 TICKS_PER_HEARTBEAT: Final = 4
+SWEEP_EVERY_S: Final = 60.0
 
 
 class BrokerService(Service):
@@ -58,8 +61,14 @@ class BrokerService(Service):
         self.table = RoutingTable(boot, config, reactor.seconds())
         self._sockets = BrokerSockets(reactor, endpoints, self.table, config)
         self._bound = False
-        self._ticking = LoopingCall(self._tick)
-        self._ticking.clock = reactor
+        self._ticking = self._looping(self._tick)
+        self._sweeping = self._looping(self._sweep)
+        self._peers = None if endpoints.peers is None else PeerSweep(endpoints.peers)
+
+    def _looping(self, what: Callable[[], None]) -> LoopingCall:
+        loop = LoopingCall(what)
+        loop.clock = self._reactor
+        return loop
 
     @property
     def counters(self) -> Counter[str]:
@@ -97,12 +106,18 @@ class BrokerService(Service):
         self._bind()
         super().startService()
         _ = self._ticking.start(self._config.heartbeat_s / TICKS_PER_HEARTBEAT)
+        _ = self._sweeping.start(SWEEP_EVERY_S, now=False)
         if self._exits_pipe is not None:
             self._exits = ExitReader(self._reactor, self._exits_pipe, self._ended)
 
     def _ended(self, slot: str, generation: int) -> None:
         now = self._reactor.seconds()
         self._sockets.send(self.table.ended(slot, generation, now))
+
+    def _sweep(self) -> None:
+        """Tidy up; the table is settled long before the first time."""
+        if self._peers is not None:
+            self._peers.sweep(self.table.workers)
 
     def _tick(self) -> None:
         try:
@@ -114,8 +129,9 @@ class BrokerService(Service):
     def stopService(self) -> None:
         """Close the sockets and let go of the lock."""
         super().stopService()
-        if self._ticking.running:
-            self._ticking.stop()
+        for loop in (self._ticking, self._sweeping):
+            if loop.running:
+                loop.stop()
         if self._exits is not None:
             self._exits.close()
         self._sockets.close()

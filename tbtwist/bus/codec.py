@@ -124,15 +124,17 @@ class Parcel(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """What a worker says of itself: whether it takes new keys and calls, and its load.
+    """What a worker says of itself.
 
-    ``buried`` names those in the table that were given up for dead before: their
-    keys are elsewhere, so the broker must put them out.
+    Whether it takes new keys and calls, what it has to do, and whether others can
+    call it directly. ``buried`` names those in the table that were given up for dead
+    before: their keys are elsewhere, so the broker must put them out.
     """
 
     ready: bool = False
     load: Natural = 0
     buried: tuple[str, ...] = ()
+    direct: bool = False
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -141,6 +143,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     identity: str
     ready: bool
     load: Natural = 0
+    direct: bool = False
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -192,31 +195,28 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decode_event: Final = msgspec.msgpack.Decoder(Event).decode
 _decode_stamps: Final = msgspec.msgpack.Decoder(list[Stamp]).decode
 _decode_packed: Final = msgspec.msgpack.Decoder(list[Packed]).decode
-_decode_items: Final = msgspec.msgpack.Decoder(list[Item]).decode
-_LONG_LIST: Final = 0xDC
-"""How a msgpack list begins whose length is in the next two bytes."""
 
 
 def encode_event(event: Event) -> bytes:
     """Return a header; `BadFrame` if msgpack cannot carry its payload."""
-    return _encode(event)
+    return encode(event)
 
 
 def decode_event(header: bytes) -> Event:
     """Read a header."""
-    return _read(_decode_event, header)
+    return read(_decode_event, header)
 
 
 def decode_payload(header: bytes, shape: type[_T]) -> _T:
     """Read a header whose payload is a ``shape``, as `Beat` and `Announcement`."""
     payload = decode_event(header).payload
-    return _read(lambda _: msgspec.convert(payload, shape), header)
+    return read(lambda _: msgspec.convert(payload, shape), header)
 
 
 def encode_payload(source: str, payload: Beat | Announcement) -> bytes:
     """Return a header that carries ``payload``."""
     facts = msgspec.to_builtins(payload)
-    return _encode(
+    return encode(
         Event(type=f"bus.{_KINDS[type(payload)]}", source=source, payload=facts)
     )
 
@@ -226,45 +226,28 @@ _KINDS: Final = {Beat: "beat", Announcement: "table"}
 
 def pack(item: Item) -> Packed:
     """Encode an item; `BadFrame` if msgpack cannot carry its payload."""
-    return _encode(item.event), item.body
+    return encode(item.event), item.body
 
 
 def unpack(packed: Packed) -> Item:
     """Read an item."""
-    return Item(_read(_decode_event, packed[0]), packed[1])
+    return Item(read(_decode_event, packed[0]), packed[1])
 
 
-def _encode(value: object) -> bytes:
+def encode(value: object) -> bytes:
+    """Return ``value`` in msgpack, or raise `BadFrame`."""
     try:
         return _encoder.encode(value)
     except _DECODE_ERRORS as error:
         raise BadFrame(reason=str(error)) from error
 
 
-def _read(decode: Callable[[bytes], _T], frame: bytes) -> _T:
+def read(decode: Callable[[bytes], _T], frame: bytes) -> _T:
+    """Return what ``decode`` finds, or raise `BadFrame`."""
     try:
         return decode(frame)
     except _DECODE_ERRORS as error:
         raise BadFrame(reason=str(error)) from error
-
-
-# --- publications ------------------------------------------------------------
-
-
-def encode_item(item: Item) -> bytes:
-    """Return an item to be published; `BadFrame` if msgpack cannot carry it."""
-    return _encode(item)
-
-
-def encode_items(encoded: Sequence[bytes]) -> bytes:
-    """Return several items of `encode_item` as one frame; at most 65,535."""
-    head = bytes((_LONG_LIST, *divmod(len(encoded), 256)))
-    return head + b"".join(encoded)
-
-
-def decode_items(frame: bytes) -> list[Item]:
-    """Read what `encode_items` made."""
-    return _read(_decode_items, frame)
 
 
 # --- parcels -----------------------------------------------------------------
@@ -272,15 +255,15 @@ def decode_items(frame: bytes) -> list[Item]:
 
 def encode_parcels(prefix: bytes, parcels: Sequence[Parcel]) -> list[bytes]:
     """Return one message: ``prefix`` is a route frame without its rest."""
-    stamps = _encode([parcel.stamp for parcel in parcels])
+    stamps = encode([parcel.stamp for parcel in parcels])
     items = [packed for parcel in parcels for packed in parcel.items]
-    return [prefix + stamps, _encode(items)]
+    return [prefix + stamps, encode(items)]
 
 
 def decode_parcels(route: Route, frames: Sequence[bytes]) -> list[Parcel]:
     """Read what `encode_parcels` made; ``frames`` are those after the route."""
     stamps = decode_stamps(route)
-    items = _read(_decode_packed, only(frames, 1)[0])
+    items = read(_decode_packed, only(frames, 1)[0])
     if sum(stamp.items for stamp in stamps) != len(items):
         raise BadFrame(reason="stamps and items do not match")
     if len(items) == len(stamps) and all(stamp.items == 1 for stamp in stamps):
@@ -291,7 +274,7 @@ def decode_parcels(route: Route, frames: Sequence[bytes]) -> list[Parcel]:
 
 def decode_stamps(route: Route) -> list[Stamp]:
     """Read the stamps in a route's rest."""
-    return _read(_decode_stamps, route.rest)
+    return read(_decode_stamps, route.rest)
 
 
 def encode_number(number: int) -> bytes:

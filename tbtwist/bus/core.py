@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -28,12 +27,11 @@ from tbtwist.boundaries import (
     PublicationHandler,
     SendHandler,
 )
-from tbtwist.bus.book import LaneBook
+from tbtwist.bus.arrivals import Arrivals, Taker, acknowledgements_to, parcels_to
 from tbtwist.bus.calls import Calls
 from tbtwist.bus.codec import (
     Route,
     Verb,
-    decode_parcels,
     decode_route,
     encode_route,
     only,
@@ -44,23 +42,30 @@ from tbtwist.bus.incoming import Deliveries, Receptions
 from tbtwist.bus.lane import Budget
 from tbtwist.bus.link import Link, LinkEvents
 from tbtwist.bus.outgoing import ForwardLane, Forwards, Sends
+from tbtwist.bus.shortcuts import NoShortcuts, Shortcuts
 from tbtwist.bus.table import Change
 from tbtwist.bus.topics import Subscribed, Topics
 from tbtwist.bus.wire import Outbox, Surroundings, Wire
 from tbtwist.errors import BadFrame
 from tbtwist.events import Item
 from tbtwist.identity import WorkerId
-from tbtwist.services import wait, wait_until
+from tbtwist.services import wait_until_twice
 
 
 class BusCore:
     """`EventBus` over a `Wire`. ``counters`` counts every drop by its reason."""
 
     def __init__(
-        self, clock: IReactorTime, identity: WorkerId, wire: Wire, config: BusConfig
+        self,
+        clock: IReactorTime,
+        identity: WorkerId,
+        wire: Wire,
+        config: BusConfig,
+        shortcuts: Shortcuts | None = None,
+        counters: Counter[str] | None = None,
     ) -> None:
         name = str(identity)
-        outbox = Outbox(clock, wire, name)
+        outbox = Outbox(clock, wire, name, counters)
         around = self._around = Surroundings(
             clock, name, config, wire, outbox, counters=outbox.counters
         )
@@ -71,14 +76,19 @@ class BusCore:
         self._sends = Sends(around, budget)
         self._deliveries = Deliveries(around)
         self._receptions = Receptions(around)
-        self._calls = Calls(around)
+        self._shortcuts = shortcuts or NoShortcuts()
+        self._calls = Calls(around, self._shortcuts)
         self._topics = Topics(around)
-        events = LinkEvents(self._load, self._changed, self._tick)
+        events = LinkEvents(
+            self._load, lambda: self._shortcuts.open, self._changed, self._tick
+        )
         self._link = Link(around, self._topics, events)
         self._open = self._leaving = False
         self._left: Deferred[None] = Deferred()
         self._fenced: Callable[[], None] | None = None
-        self._takers = self._all_takers()
+        self._arrivals = Arrivals(
+            self._takers(), around.counters, around.table.has_buried
+        )
 
     @property
     def counters(self) -> Counter[str]:
@@ -114,6 +124,7 @@ class BusCore:
     def connect(self) -> Deferred[None]:
         """As `EventBus.connect`."""
         self._around.wire.open(self._received, self._published)
+        self._shortcuts.begin(self._asked_directly, self._received)
         self._open = True
         self._topics.open()
         return self._link.open()
@@ -127,17 +138,10 @@ class BusCore:
     def drain(self, timeout_s: float) -> Deferred[bool]:
         """As `EventBus.drain`."""
         self.announce(ready=False)
-        return Deferred.fromCoroutine(self._drain(timeout_s))
-
-    async def _drain(self, timeout_s: float) -> bool:
-        """Wait until it is empty twice: the others need a moment to hear of it."""
         clock, pause_s = self._around.clock, self._around.config.echo_every_s
-        deadline = clock.seconds() + timeout_s
-        while await wait_until(clock, self._is_drained, deadline - clock.seconds()):
-            await wait(clock, pause_s)
-            if self._is_drained():
-                return True
-        return False
+        return Deferred.fromCoroutine(
+            wait_until_twice(clock, self._is_drained, pause_s, timeout_s)
+        )
 
     def _is_drained(self) -> bool:
         """Whether nobody counts on us; without a broker, nobody can say so."""
@@ -181,6 +185,7 @@ class BusCore:
         for part in (self._deliveries, self._calls, self._forwards, self._sends):
             part.close()
         self._around.outbox.discard()
+        self._shortcuts.close()
         self._around.wire.close()
         if not self._left.called:
             self._left.callback(None)
@@ -234,7 +239,7 @@ class BusCore:
 
     # --- what arrives
 
-    def _all_takers(self) -> dict[Verb, Callable[[Route, Sequence[bytes]], None]]:
+    def _takers(self) -> dict[Verb, Taker]:
         calls = self._calls
         return {
             Verb.TABLE: lambda _, frames: self._link.announced(only(frames, 1)[0]),
@@ -244,43 +249,30 @@ class BusCore:
             Verb.CALL: calls.asked,
             Verb.REPLY: calls.answered,
             Verb.REFUSED: calls.answered,
-            Verb.FORWARD: lambda route, frames: self._deliveries.received(
-                route.origin, decode_parcels(route, frames)
-            ),
-            Verb.SEND: lambda route, frames: self._receptions.received(
-                route.origin, decode_parcels(route, frames)
-            ),
-            Verb.FORWARD_ACK: partial(_acknowledged, self._forwards),
-            Verb.SEND_ACK: partial(_acknowledged, self._sends),
+            Verb.FORWARD: parcels_to(self._deliveries),
+            Verb.SEND: parcels_to(self._receptions),
+            Verb.FORWARD_ACK: acknowledgements_to(self._forwards),
+            Verb.SEND_ACK: acknowledgements_to(self._sends),
         }
 
     def _received(self, frames: Sequence[bytes]) -> None:
-        """Take a message of the broker's; a malformed one is counted."""
-        if not self._open:
-            return
-        try:
-            route = decode_route(frames[0])
-            if self._around.table.has_buried(route.origin):
-                self.counters["refused: gone"] += 1
-                return
-            self._takers.get(route.verb, self._strange)(route, frames[1:])
-        except BadFrame as error:
-            self._around.count_bad(error)
+        """Take a message of the broker's, or an answer."""
+        if self._open:
+            self._arrivals.take(frames)
+
+    def _asked_directly(self, frames: Sequence[bytes]) -> None:
+        """Answer a question on the way that it came."""
+        self._arrivals.guarded(self._calls.asked_directly, frames)
 
     def _published(self, frames: Sequence[bytes]) -> None:
-        try:
-            self._topics.received(frames)
-        except BadFrame as error:
-            self._around.count_bad(error)
-
-    def _strange(self, route: Route, frames: Sequence[bytes]) -> None:
-        raise BadFrame(
-            reason=f"{route.verb.name} with {len(frames)} frames from the broker"
-        )
+        self._arrivals.guarded(self._topics.received, frames)
 
     def _changed(self, change: Change) -> None:
-        for part in (self._deliveries, self._receptions, self._forwards, self._sends):
-            part.changed(change)
+        self._calls.changed(change)
+        self._deliveries.changed(change)
+        self._receptions.changed(change)
+        self._forwards.changed(change)
+        self._sends.changed(change)
 
     def _tick(self, now: float) -> None:
         self._forwards.tick(now)
@@ -312,8 +304,3 @@ class BusCore:
         self._shut()
         if not self._leaving and self._fenced is not None:
             self._fenced()
-
-
-def _acknowledged(book: LaneBook, route: Route, frames: Sequence[bytes]) -> None:
-    for parcel in decode_parcels(route, frames):
-        book.acknowledged(route.origin, parcel)

@@ -14,7 +14,7 @@ import attrs
 from tbtwist.bus.keys import BusKeys
 from tbtwist.config.schema import Settings
 from tbtwist.identity import RandomBytes
-from tbtwist.net.runtime import ensure_private, runtime_dir
+from tbtwist.net.runtime import PEER_PREFIX, ensure_private, runtime_dir
 
 
 @attrs.frozen
@@ -35,6 +35,13 @@ class Endpoints:
     """PULL, for sends to connections (5558)."""
     keys: BusKeys | None = attrs.field(default=None, kw_only=True)
     """What both sides need on TCP."""
+
+    peers: Path | None = attrs.field(default=None, kw_only=True)
+    """The directory in which workers are reached without the broker, if they are."""
+
+    def peer(self, identity: str) -> str:
+        """Return the address of a worker's own socket; empty if it has none."""
+        return f"ipc://{self.peers}/{PEER_PREFIX}{identity}" if self.peers else ""
 
     def __attrs_post_init__(self) -> None:
         if self.keys is None and any(map(is_public, self.addresses)):
@@ -69,18 +76,16 @@ class Endpoints:
         directory = runtime_dir(data_dir)
         ensure_private(directory)
         ours = cls.inside(directory).addresses
-        mixed = (there or here for there, here in zip(given, ours, strict=True))
-        return cls(*mixed, keys=keys)
+        mixed = [there or here for there, here in zip(given, ours, strict=True)]
+        peers = None if is_public(mixed[2]) else directory
+        return cls(*mixed, keys=keys, peers=peers)
 
     @classmethod
     def inside(cls, directory: Path) -> Endpoints:
         """Return addresses of UNIX sockets in ``directory``."""
-        return cls(
-            *(
-                f"ipc://{directory}/{name}.sock"
-                for name in ("pub", "sub", "broker", "send")
-            )
-        )
+        names = ("pub", "sub", "broker", "send")
+        addresses = (f"ipc://{directory}/{name}.sock" for name in names)
+        return cls(*addresses, peers=directory)
 
 
 def is_public(address: str) -> bool:

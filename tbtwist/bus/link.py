@@ -34,9 +34,14 @@ _log = Logger()
 
 @attrs.frozen
 class LinkEvents:
-    """What a link asks and tells: our load, what changed around us, time passing."""
+    """What a link asks and tells.
+
+    Our load, whether others can call us directly; what changed around us, and time
+    passing.
+    """
 
     load: Callable[[], int]
+    direct: Callable[[], bool]
     changed: Callable[[Change], None]
     ticked: Callable[[float], None]
 
@@ -103,6 +108,7 @@ class Link:
             ready=self.ready,
             load=self._events.load(),
             buried=around.table.returned,
+            direct=self._events.direct(),
         )
         route = encode_route(Verb.BEAT, "", around.name)
         if not around.wire.transmit((route, encode_payload(around.name, beat))):

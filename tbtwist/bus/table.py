@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -114,6 +114,35 @@ class Table:
                 for member in self.members.values()
                 if member.ready and self._workers[member.identity].role == HANDLERS
             ),
+        )
+
+    def callee(
+        self, target: str, handed: Mapping[str, int], turn: int
+    ) -> Member | None:
+        """Return who should answer a call to ``target``; None if that is not clear.
+
+        A process, the newest ready generation of a slot, or whoever of a role has
+        least to do; equals take turns. ``handed`` counts the calls that we gave to
+        each since the last announcement. All of a role is the broker's business.
+        """
+        exact = self.members.get(target)
+        if exact is not None:
+            return exact
+        ready = [
+            (member, self._workers[name])
+            for name, member in self.members.items()
+            if member.ready
+        ]
+        named = [each for each in ready if each[1].slot == target]
+        if named:
+            return max(named, key=lambda each: each[1].generation)[0]
+        able = [member for member, worker in ready if worker.role == target]
+        if not able:
+            return None
+        start = turn % len(able)
+        return min(
+            (*able[start:], *able[:start]),
+            key=lambda member: member.load + handed.get(member.identity, 0),
         )
 
     def find(self, slot: str, generation: int) -> str | None:

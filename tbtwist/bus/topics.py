@@ -11,12 +11,11 @@ from twisted.logger import Logger
 
 from tbtwist.boundaries import PublicationHandler
 from tbtwist.bus.codec import (
-    decode_items,
     decode_number,
     decode_route,
-    encode_item,
     only,
 )
+from tbtwist.bus.news import decode_items, encode_item
 from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import BadFrame
 from tbtwist.events import Item, Publication

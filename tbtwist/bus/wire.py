@@ -13,16 +13,15 @@ from twisted.logger import Logger
 from tbtwist.bus.codec import (
     Parcel,
     Verb,
-    encode_items,
     encode_number,
     encode_parcels,
     encode_route,
 )
 from tbtwist.bus.config import BusConfig
+from tbtwist.bus.news import encode_items
 from tbtwist.bus.table import Table
 from tbtwist.bus.turns import Turn, soon_on
 from tbtwist.config.schema import KIB
-from tbtwist.errors import BadFrame
 
 _log = Logger()
 
@@ -167,11 +166,6 @@ class Surroundings:
     table: Table = attrs.Factory(Table)
     counters: Counter[str] = attrs.Factory(Counter)
     done: Counter[str] = attrs.Factory(Counter)
-
-    def count_bad(self, error: BadFrame) -> None:
-        """Count a message that could not be read."""
-        self.counters["dropped: bad frame"] += 1
-        _log.debug("{error}", error=error)
 
 
 def batches(parcels: Sequence[Parcel]) -> list[list[Parcel]]:

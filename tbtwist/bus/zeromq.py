@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import zmq
@@ -17,6 +18,7 @@ from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
 from tbtwist.bus.curve import worker_guard
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.peers import PeerSockets
 from tbtwist.bus.sockets import BoundedSocket, Incoming, SocketOptions, new_factory
 from tbtwist.bus.wire import Receiver
 from tbtwist.identity import WorkerId
@@ -113,4 +115,6 @@ class ZmqBus(BusCore):
     ) -> None:
         config = config or BusConfig()
         wire = ZmqWire(reactor, identity, endpoints, config)
-        super().__init__(reactor, identity, wire, config)
+        counters: Counter[str] = Counter()
+        peers = PeerSockets(reactor, str(identity), endpoints, config, counters)
+        super().__init__(reactor, identity, wire, config, peers, counters)

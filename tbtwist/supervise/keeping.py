@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from tbtwist.errors import AlreadyRunning, DataDirUnusable
 from tbtwist.net.locking import ProcessLock
+from tbtwist.net.runtime import PEER_PREFIX
 
 _log = Logger()
 
@@ -38,9 +39,19 @@ def take_workers_lock(data_dir: Path, pid: int) -> ProcessLock | None:
         return None
 
 
-def sweep_notify_sockets(runtime_dir: Path) -> None:
-    """Remove what a killed manager left; nobody can be listening there any more."""
-    for left in runtime_dir.glob(f"{NOTIFY_PREFIX}*"):
+def sweep_sockets(runtime_dir: Path) -> None:
+    """Remove what a killed manager and its workers left.
+
+    Nobody can be listening there any more, or is about to leave.
+    """
+    for prefix in (NOTIFY_PREFIX, PEER_PREFIX):
+        for left in runtime_dir.glob(f"{prefix}*"):
+            left.unlink(missing_ok=True)
+
+
+def sweep_peer(runtime_dir: Path, worker_id: str, generation: int) -> None:
+    """Remove the socket of a process that has ended; most do so by themselves."""
+    for left in runtime_dir.glob(f"{PEER_PREFIX}{worker_id}.{generation}.*"):
         left.unlink(missing_ok=True)
 
 

@@ -25,7 +25,7 @@ from tbtwist.supervise.keeping import (
     ExitPipe,
     Generations,
     Lifeline,
-    sweep_notify_sockets,
+    sweep_sockets,
     take_manager_lock,
     take_workers_lock,
 )
@@ -104,7 +104,7 @@ class Supervisor(Service):
     def _open_shop(self) -> Workshop:
         sockets = runtime_dir(self._data_dir)
         ensure_private(sockets)
-        sweep_notify_sockets(sockets)
+        sweep_sockets(sockets)
         self._lifeline, self._exits = Lifeline.open(), ExitPipe.open()
         self._shop = Workshop(
             world=self._world,

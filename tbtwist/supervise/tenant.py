@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from tbtwist.errors import CannotBind
 from tbtwist.status import LastExit, WorkerState
-from tbtwist.supervise.keeping import NOTIFY_PREFIX
+from tbtwist.supervise.keeping import NOTIFY_PREFIX, sweep_peer
 from tbtwist.supervise.lifecycle import Lifecycle
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.policy import Policy
@@ -167,6 +167,7 @@ class Tenant:
     def exited(self) -> None:
         """Let the bus know at once; nobody else sees it sooner than we do."""
         self._shop.exits.tell(self.spec.id, self.generation)
+        sweep_peer(self._shop.runtime_dir, self.spec.id, self.generation)
 
     def ended(self, end: Exit) -> None:
         """Tell how it ended; its life decides what comes next."""

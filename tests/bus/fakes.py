@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -114,6 +114,13 @@ class Rig(Protocol):
     def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
         """Return a worker's bus."""
 
+    def ended(self, identity: WorkerId) -> None:
+        """Tell the broker that a process has ended, as a manager does."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What the broker counted."""
+
 
 class MemoryRig:
     """The memory engine on a reactor or a Clock."""
@@ -140,6 +147,24 @@ class MemoryRig:
         """Return a worker's bus."""
         assert self._hub is not None
         return MemoryBus(self._hub, identity, config)
+
+    @property
+    def _table(self) -> RoutingTable:
+        assert self._hub is not None
+        assert isinstance(self._hub._router, RoutingTable)
+        return self._hub._router
+
+    def ended(self, identity: WorkerId) -> None:
+        """As `Rig.ended`."""
+        assert self._hub is not None
+        now = self._clock.seconds()
+        told = self._table.ended(identity.slot, identity.generation, now)
+        self._hub._hand_out(told)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """As `Rig.counters`."""
+        return self._table.counters
 
 
 def on_tcp(keys: BusKeys) -> Endpoints:
@@ -191,3 +216,12 @@ class ZmqRig:
     def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
         """Return a worker's bus."""
         return ZmqBus(self._clock, identity, self.endpoints, config)
+
+    def ended(self, identity: WorkerId) -> None:
+        """As `Rig.ended`."""
+        self.service._ended(identity.slot, identity.generation)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """As `Rig.counters`."""
+        return self.service.counters

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.bus import codec, topics
+from tbtwist.bus import codec, news, topics
 from tbtwist.bus.codec import Announcement, Beat, Member, Parcel, Route, Stamp, Verb
 from tbtwist.bus.wire import BATCH_ITEMS
 from tbtwist.errors import BadFrame
@@ -80,14 +80,14 @@ class RoundTripTests(SynchronousTestCase):
     @given(st.lists(items, max_size=4))
     def test_publications(self, several: list[Item]) -> None:
         """Several items of a topic ride in one frame and come apart again."""
-        frame = codec.encode_items([codec.encode_item(one) for one in several])
-        self.assertEqual(codec.decode_items(frame), several)
+        frame = news.encode_items([news.encode_item(one) for one in several])
+        self.assertEqual(news.decode_items(frame), several)
 
     def test_many_publications(self) -> None:
         """A frame holds as many as a batch does."""
         several = [Item(Event(type=str(number))) for number in range(BATCH_ITEMS)]
-        frame = codec.encode_items([codec.encode_item(one) for one in several])
-        self.assertEqual(codec.decode_items(frame), several)
+        frame = news.encode_items([news.encode_item(one) for one in several])
+        self.assertEqual(news.decode_items(frame), several)
 
     def test_control(self) -> None:
         """Heartbeats and tables arrive equal."""
@@ -135,7 +135,7 @@ class GarbageTests(SynchronousTestCase):
         self.quietly(codec.unpack, (frame, b""))
         self.quietly(codec.decode_payload, frame, Announcement)
         self.quietly(codec.decode_number, frame)
-        self.quietly(codec.decode_items, frame)
+        self.quietly(news.decode_items, frame)
         self.quietly(topics.decode_topic, frame)
         route = Route(Verb.FORWARD, "", "", frame)
         self.quietly(codec.decode_parcels, route, [frame])

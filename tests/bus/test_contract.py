@@ -198,6 +198,33 @@ class Contract(Base):
         self.assertEqual({slot for slot, _ in self.handled.things}, {"http-2"})
         self.assertTrue(all(d.redelivered for _, d in self.handled.things))
 
+    async def test_a_death_that_is_announced_moves_keys_at_once(self) -> None:
+        """Whoever saw a worker end says so, and nobody waits for its silence."""
+        http1, http2, ws = await self.joined("http-1", "http-2", "ws-1")
+        http1.on_delivery(lambda _: Deferred())
+        await self.rename_ready(http2, ready=False, seen_by=ws, count=2)
+        client = Client()
+        ws.open_lane("key", client.events()).forward(item("x"))
+        await self.until(lambda: http1._deliveries.load == 1)
+        await self.rename_ready(http2, ready=True, seen_by=ws, count=3)
+        kill(http1)
+        self.rig.ended(http1.identity)
+        await client.replies.count(1)
+        self.assertEqual(client.replies.things, ["re x"])
+        self.assertTrue(self.handled.things[0][1].redelivered)
+        self.assertEqual(self.rig.counters["declared dead: it ended"], 1)
+        self.assertEqual(self.rig.counters["declared dead: silent"], 0)
+
+    async def test_whose_end_was_announced_is_never_heard_again(self) -> None:
+        """A process that was announced dead is put out, though it still speaks."""
+        http, ws = await self.joined("http-1", "ws-1")
+        fenced: Seen[str] = Seen()
+        http.on_fenced(lambda: fenced("out"))
+        self.rig.ended(http.identity)
+        await fenced.count(1)
+        self.assertGreaterEqual(self.rig.counters["refused: fenced"], 1)
+        await self.until(lambda: str(http.identity) not in ws._around.table.members)
+
     async def test_what_kills_two_workers_is_given_up(self) -> None:
         """A message that kills whoever handles it is given up; the next one is not."""
         http1, http2, ws = await self.joined("http-1", "http-2", "ws-1")
@@ -475,6 +502,19 @@ class Contract(Base):
                 await ws.call(target, "who", None, timeout_s=3600)
             self.assertEqual(caught.exception.target, target)
 
+    async def test_a_call_fails_when_who_has_it_dies(self) -> None:
+        """Nobody waits for the deadline of a call that died with its worker."""
+        http, other, ws = await self.joined("http-1", "http-2", "ws-1")
+        self.serve(http, other)
+        lost = ws.call("http-1", "silence", None, timeout_s=3600)
+        await self.until(lambda: http._calls.answering == 1)
+        kill(http)
+        with self.assertRaises(Unroutable) as caught:
+            await lost
+        self.assertEqual(caught.exception.target, "http-1")
+        answer = await ws.call("http", "who", 1, timeout_s=30)
+        self.assertEqual(answer, ["http-2", 1])
+
     async def test_a_call_goes_to_the_newest_generation(self) -> None:
         """During an update the slot's name means its newest ready generation."""
         old, new = await self.join("http-1", 1), await self.join("http-1", 2)
@@ -628,6 +668,21 @@ class Contract(Base):
             await asked
         self.assertEqual(ws.figures().incidents["call: CallTimeout"], 1)
         self.assertEqual(ws.figures().now["calls_open"], 0)
+
+    async def test_news_of_one_turn_arrive_in_order(self) -> None:
+        """However much is published at once, it arrives whole, numbered and in order."""
+        http, ws = await self.joined("http-1", "ws-1")
+        got: Seen[Publication] = Seen()
+        ws.subscribe("news", got)
+        await self.hears(http, ws)
+        for number in range(500):
+            http.publish("news", item(str(number)))
+        await got.count(500)
+        self.assertEqual(
+            [(p.item.body.decode(), p.number, p.missed) for p in got.things],
+            [(str(n), n + 1, 0) for n in range(500)],
+        )
+        self.assertEqual({p.origin for p in got.things}, {str(http.identity)})
 
     # --- life
 

@@ -16,6 +16,7 @@ from tbtwist.bus.pump import Pump
 from tbtwist.errors import CannotBind
 
 WAIT_MS = 30_000
+MARK = 100
 
 
 class PumpTests(SynchronousTestCase):
@@ -28,7 +29,7 @@ class PumpTests(SynchronousTestCase):
         self.there = Endpoints.inside(self.dir)
         self.context = zmq.Context()
         self.addCleanup(self.context.destroy, 0)
-        self.pump = Pump(self.context, (10, 10))
+        self.pump = Pump(self.context, (MARK, MARK))
         self.addCleanup(self.pump.close)
 
     def start(self) -> None:
@@ -40,7 +41,7 @@ class PumpTests(SynchronousTestCase):
         """Return a socket that hears everything, with room for little."""
         socket = self.context.socket(zmq.SUB)
         self.addCleanup(socket.close, 0)
-        socket.set(zmq.RCVHWM, 10)
+        socket.set(zmq.RCVHWM, MARK)
         socket.set(zmq.SUBSCRIBE, b"")
         socket.connect(self.there.subscribers)
         return socket
@@ -82,7 +83,7 @@ class PumpTests(SynchronousTestCase):
         self.start()
         slow, quick = self.subscriber(), self.subscriber()
         publisher = self.publisher(slow, quick)
-        for number in range(5000):
+        for number in range(50 * MARK):
             publisher.send(b"%d" % number)
             self.hear(quick, b"%d" % number)
 
@@ -107,7 +108,7 @@ class PumpTests(SynchronousTestCase):
         self.pump.tick()
         self.assertEqual(self.threads(), [])
         with zmq.Context() as another:
-            self.pump = Pump(another, (10, 10))
+            self.pump = Pump(another, (MARK, MARK))
             self.start()
             self.pump.close()
 

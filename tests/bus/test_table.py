@@ -52,6 +52,38 @@ class TableTests(SynchronousTestCase):
         self.assertTrue(change.matters)
         self.assertFalse(self.table.takes_keys(A))
 
+    def callee(self, target: str, turn: int = 0, **handed: int) -> str | None:
+        """Return who would answer a call; ``a`` and ``b`` got so many already."""
+        counts = {{"a": A, "b": B}[name]: count for name, count in handed.items()}
+        member = self.table.callee(target, counts, turn)
+        return None if member is None else member.identity
+
+    def test_callees(self) -> None:
+        """A process, a slot or a role has one who answers; all of a role has not."""
+        self.table.update(news(A, B, W))
+        self.assertEqual(self.callee("http-2"), B)
+        self.assertEqual(self.callee(A), A)
+        self.assertEqual({self.callee("http", turn) for turn in (0, 1)}, {A, B})
+        for nobody in ("http*", "app", "http-3", ""):
+            self.assertIsNone(self.callee(nobody))
+
+    def test_the_least_loaded_callee(self) -> None:
+        """Load and what we gave count; who drains does not."""
+        self.table.update(news(A, B, W))
+        self.assertEqual(self.callee("http", 0, a=1), B)
+        self.assertEqual(self.callee("http", 1, a=1, b=2), A)
+        self.table.update(news(A, B, W, resting=(B,)))
+        self.assertEqual(self.callee("http", 0, a=9), A)
+        self.assertIsNone(self.callee("http-2"))
+
+    def test_the_newest_callee(self) -> None:
+        """A slot means its newest ready generation, by number."""
+        new, newer = "http-1.9.dd", "http-1.10.ee"
+        self.table.update(news(A, new, newer))
+        self.assertEqual(self.callee("http-1"), newer)
+        self.table.update(news(A, new, newer, resting=(newer,)))
+        self.assertEqual(self.callee("http-1"), new)
+
     def test_after_a_restart_the_ended_are_gone(self) -> None:
         """A young broker that heard of an end says so, and nobody waits."""
         self.table.update(news(A, B, W))

@@ -16,7 +16,8 @@ from tbtwist.supervise.keeping import (
     ExitPipe,
     Generations,
     Lifeline,
-    sweep_notify_sockets,
+    sweep_peer,
+    sweep_sockets,
     take_manager_lock,
     take_workers_lock,
 )
@@ -98,11 +99,22 @@ class LockTests(KeepingCase):
         free.release()
 
     def test_sweeps(self) -> None:
-        """Notify sockets that a killed manager left are removed, nothing else."""
-        for name in ("notify-http-1.7", "broker.pid"):
+        """Sockets that a killed manager and its workers left are removed, nothing else."""
+        for name in ("notify-http-1.7", "peer-http-1.7.aa", "broker.pid"):
             (self.data_dir / name).touch()
-        sweep_notify_sockets(self.data_dir)
+        sweep_sockets(self.data_dir)
         self.assertEqual(self.names(), ["broker.pid"])
+
+
+class PeerTests(KeepingCase):
+    """Sockets of workers that were killed."""
+
+    def test_of_one_process(self) -> None:
+        """Those of the process that has ended are removed, and no others."""
+        for name in ("peer-http-1.7.aa", "peer-http-1.71.bb", "peer-http-11.7.cc"):
+            (self.data_dir / name).touch()
+        sweep_peer(self.data_dir, "http-1", 7)
+        self.assertEqual(self.names(), ["peer-http-1.71.bb", "peer-http-11.7.cc"])
 
 
 class ExitPipeTests(SynchronousTestCase):
