@@ -31,10 +31,7 @@ from tbtwist.errors import CallRefused, ConfigNotFound, NoBroker, NoBus, Unrouta
 from tbtwist.events import Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
 from tests.bus.fakes import Seen, on_tcp
-from tests.integration.system import (
-    folder,
-    threads,
-)
+from tests.integration.system import folder, threads
 
 reactor: Any = global_reactor
 CONFIG = "zmq:\n  heartbeat_period_s: 0.1\n  heartbeat_timeout_s: 2\n"

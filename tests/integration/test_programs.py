@@ -1,4 +1,4 @@
-"""The programs in ``examples/programs``, as a reader would start them."""
+"""Programs beside the server, as processes of their own."""
 
 from __future__ import annotations
 
