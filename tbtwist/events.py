@@ -27,6 +27,9 @@ class EventType(StrEnum):
     WS_BROADCAST_ALL = "ws.broadcast_all"
     WS_JOIN_CHANNEL = "ws.join_channel"
     WS_LEAVE_CHANNEL = "ws.leave_channel"
+    WS_POSITION = "ws.position"
+    WS_PRESENCE = "ws.presence"
+    WS_DEPARTED = "ws.departed"
     SESSION_REVOKED = "session.invalidate"
     CUSTOM = "custom"
 
@@ -77,9 +80,12 @@ class Publication(msgspec.Struct, frozen=True):
     """A published item as a subscriber gets it.
 
     ``missed`` is how many publications of this publisher and topic were lost
-    before this one.
+    before this one. ``number`` counts this publisher's publications under this
+    topic: it always grows, by one unless the publisher had forgotten the topic.
     """
 
     topic: str
     item: Item
     missed: int = 0
+    origin: str = ""
+    number: int = 0

@@ -54,15 +54,20 @@ def decode_topic(frame: bytes) -> str:
 
 
 class Sequences:
-    """Last numbers by name, the least recently used forgotten beyond a bound."""
+    """Last numbers by name, the least recently used forgotten beyond a bound.
+
+    A forgotten name goes on above every number that was forgotten: no number is
+    given out twice.
+    """
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
+        self._forgotten = 0
         self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def next(self, origin: str, topic: str) -> int:
         """Return the next number."""
-        number = self._last.get((origin, topic), 0) + 1
+        number = self._last.get((origin, topic), self._forgotten) + 1
         self._note(origin, topic, number)
         return number
 
@@ -76,7 +81,8 @@ class Sequences:
         self._last[origin, topic] = number
         self._last.move_to_end((origin, topic))
         if len(self._last) > self._bound:
-            self._last.popitem(last=False)
+            _, forgotten = self._last.popitem(last=False)
+            self._forgotten = max(self._forgotten, forgotten)
 
 
 @attrs.define(eq=False)
@@ -143,10 +149,12 @@ class Topics:
         name, about, header, body = only(frames, 4)
         topic, route = decode_topic(name), decode_route(about)
         handlers = tuple(self._subscribed.get(topic, ()))
-        missed = self._seen.missed(route.origin, topic, decode_number(route.rest))
+        number = decode_number(route.rest)
+        missed = self._seen.missed(route.origin, topic, number)
         if missed:
             self._around.counters[f"publication: missed {topic}"] += missed
-        publication = Publication(topic, unpack((header, body)), missed)
+        item = unpack((header, body))
+        publication = Publication(topic, item, missed, route.origin, number)
         for subscription in handlers:
             self._give(subscription, publication)
 

@@ -16,6 +16,7 @@ from tbtwist.api.health import Health
 from tbtwist.apps.application import Application
 from tbtwist.apps.loading import load_application, load_callables
 from tbtwist.apps.pool import PoolService, SyncPool
+from tbtwist.apps.positions import PositionBeats
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.apps.sockets import SocketHost
 from tbtwist.auth.access import AccessRules
@@ -55,6 +56,7 @@ class HttpRole:
         self._app: Application
         self._runner = ReactorRunner(process.reactor)
         self._sessions = Sessions(process, bus)
+        self._positions = PositionBeats(bus, process.reactor)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
         self._file_threads = ThreadPool(0, _FILE_THREADS, name="files")
         self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
@@ -140,6 +142,7 @@ class HttpRole:
     def _joined(self) -> None:
         self._health.bus_connected = True
         self._health.ready = True
+        self._positions.start()
 
     async def drain(self) -> None:
         """Accept nothing new; finish requests, then what came over the bus.
@@ -170,6 +173,7 @@ class HttpRole:
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
         self._background.cancel_all()
+        self._positions.stop()
         self._host.close()
         self._identification.close()
         await self._core.close()

@@ -1,0 +1,146 @@
+"""What a worker knows of what was said: positions, history, and how it learns them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from tbtwist.apps.positions import TELL_METHOD
+from tbtwist.boundaries import EventBus, IncomingCall
+from tbtwist.config.schema import WsWorker
+from tbtwist.errors import TbtwistError
+from tbtwist.events import Publication
+from tbtwist.ws.history import Broadcast, History, Limits
+from tbtwist.ws.positions import Positions, Vector, mark_of
+from tbtwist.ws.tokens import Standing
+
+_log = Logger()
+
+VECTOR_METHOD: Final = "ws.positions"
+_LEARNING_S: Final = 1.0
+_SILENT_S: Final = 60.0
+"""How long a publisher is remembered beyond what it said."""
+
+
+@attrs.frozen
+class Missed:
+    """What a client missed, by channel; None where that is not known."""
+
+    channels: Mapping[str, list[Broadcast] | None]
+    everybody: list[Broadcast] | None
+
+    @property
+    def recovered(self) -> bool:
+        """Whether everything is known."""
+        return self.everybody is not None and None not in self.channels.values()
+
+    @property
+    def in_order(self) -> list[Broadcast]:
+        """Return all of it as it was received here."""
+        parts = [*self.channels.values(), self.everybody]
+        return sorted((b for part in parts if part for b in part), key=_serial)
+
+
+def _serial(broadcast: Broadcast) -> int:
+    return broadcast.serial
+
+
+@attrs.define(eq=False)
+class Recall:
+    """The memory of one worker. ``now`` is the wall clock."""
+
+    _bus: EventBus
+    settings: WsWorker
+    now: Callable[[], float]
+    positions: Positions = attrs.field(factory=Positions, init=False)
+    history: History = attrs.field(init=False)
+    _serials: count[int] = attrs.field(factory=count, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.history = History(Limits.from_settings(self.settings), self.positions)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is kept, and anybody can resume."""
+        return self.settings.resume_s > 0 and self.settings.history_size > 0
+
+    def start(self) -> None:
+        """Register at the bus, before that connects."""
+        self._bus.serve(VECTOR_METHOD, self._tell_vector)
+
+    async def learn(self) -> None:
+        """Find out how far the publishers are, from those who were here before us.
+
+        Colleagues tell about publishers that have ended, those that run speak for
+        themselves. Without an answer we just know less.
+        """
+        if not self.enabled:
+            return
+        for vector in await self._ask("ws*", VECTOR_METHOD):
+            self.positions.learn(vector, self.now())
+        await self._ask("http*", TELL_METHOD)
+
+    async def _ask(self, target: str, method: str) -> list[Any]:
+        asking: Deferred[list[Any]] = self._bus.call(
+            target, method, None, timeout_s=_LEARNING_S
+        )
+        try:
+            return await asking
+        except TbtwistError as error:
+            _log.debug("positions are not known: {error}", error=error)
+            return []
+
+    async def _tell_vector(self, _call: IncomingCall) -> object:
+        return self.positions.vector
+
+    def expire(self) -> None:
+        """Let go of what is old."""
+        now = self.now()
+        self.history.expire(now)
+        self.positions.forget(now - self.settings.history_s - _SILENT_S)
+
+    def passed(self, publication: Publication) -> int:
+        """Take note of a publication's number; return how many are missing before it."""
+        mark = mark_of(publication.origin)
+        return self.positions.take(mark, publication.number, self.now())
+
+    def keep(self, publication: Publication, channel: str | None) -> Broadcast:
+        """Keep a broadcast that has just been received."""
+        payload = publication.item.event.payload
+        broadcast = Broadcast(
+            mark=mark_of(publication.origin),
+            number=publication.number,
+            channel=channel,
+            body=publication.item.body,
+            binary=bool(payload.get("binary")),
+            exclude=payload.get("exclude", ()),
+            at=self.now(),
+            serial=next(self._serials),
+        )
+        if self.enabled:
+            self.history.keep(broadcast)
+        return broadcast
+
+    def missed(
+        self, channels: Sequence[str], standing: Standing, seen: Vector
+    ) -> Missed:
+        """Return what was missed; as much as may be sent at once, the rest is not known."""
+        if not (standing.complete and self.positions.continues(seen)):
+            return Missed(dict.fromkeys(channels), None)
+        room = self.settings.max_message_size
+
+        def news(channel: str | None) -> list[Broadcast] | None:
+            nonlocal room
+            found = self.history.after(channel, seen, standing.issued_at)
+            size = sum(len(each.body) for each in found or ())
+            if size > room:
+                return None
+            room -= size
+            return found
+
+        return Missed({channel: news(channel) for channel in channels}, news(None))
