@@ -98,7 +98,7 @@ class Gateway:
         registry: Registry[Connection] = Registry(ws.max_connections)
         presence = Presence(bus, registry, clock)
         tokens = ResumeTokens(self._secrets, TOKEN_SHARE * ws.resume_s, self._now)
-        self._recall = recall = Recall(bus, ws, self._now)
+        self._recall = recall = Recall(bus, ws, clock, self._now)
         self._registry, self._presence = registry, presence
         self._resuming = Resuming(bus, registry, presence, clock, recall, tokens)
         observers = (presence, self._resuming)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tbtwist.apps.positions import TELL_METHOD
@@ -15,6 +16,7 @@ from tbtwist.boundaries import EventBus, IncomingCall
 from tbtwist.config.schema import WsWorker
 from tbtwist.errors import TbtwistError
 from tbtwist.events import Publication
+from tbtwist.services import wait
 from tbtwist.ws.history import Broadcast, History, Limits
 from tbtwist.ws.positions import Positions, Vector, mark_of
 from tbtwist.ws.tokens import Standing
@@ -23,6 +25,7 @@ _log = Logger()
 
 VECTOR_METHOD: Final = "ws.positions"
 _LEARNING_S: Final = 1.0
+_UNDERWAY_S: Final = 0.25
 _SILENT_S: Final = 60.0
 """How long a publisher is remembered beyond what it said."""
 
@@ -56,6 +59,7 @@ class Recall:
 
     _bus: EventBus
     settings: WsWorker
+    _clock: IReactorTime
     now: Callable[[], float]
     positions: Positions = attrs.field(factory=Positions, init=False)
     history: History = attrs.field(init=False)
@@ -74,16 +78,18 @@ class Recall:
         self._bus.serve(VECTOR_METHOD, self._tell_vector)
 
     async def learn(self) -> None:
-        """Find out how far the publishers are, from those who were here before us.
+        """Find out how far the publishers are; once we are subscribed.
 
-        Colleagues tell about publishers that have ended, those that run speak for
-        themselves. Without an answer we just know less.
+        Those that run speak for themselves. Colleagues tell about those that have
+        ended, after a moment in which what was published before we came reaches
+        them. Without an answer we just know less.
         """
         if not self.enabled:
             return
+        await self._ask("http*", TELL_METHOD)
+        await wait(self._clock, _UNDERWAY_S)
         for vector in await self._ask("ws*", VECTOR_METHOD):
             self.positions.learn(vector, self.now())
-        await self._ask("http*", TELL_METHOD)
 
     async def _ask(self, target: str, method: str) -> list[Any]:
         asking: Deferred[list[Any]] = self._bus.call(

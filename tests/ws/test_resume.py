@@ -462,7 +462,17 @@ class WireTests(GatewayCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class OffTests(GatewayCase):
+class CatchingUpCase(GatewayCase):
+    """A worker that starts."""
+
+    def caught_up(self) -> None:
+        """Let it ask whoever was there before."""
+        asking = self.gateway.catch_up()
+        self.clock.advance(0.25)
+        self.successResultOf(asking)
+
+
+class OffTests(CatchingUpCase):
     """Resuming can be turned off."""
 
     def settings(self) -> Settings:
@@ -484,11 +494,11 @@ class OffTests(GatewayCase):
 
     def catch_up(self) -> list[tuple[str, str]]:
         """Return whom the worker asks when it starts."""
-        self.successResultOf(self.gateway.catch_up())
+        self.caught_up()
         return self.bus.calls
 
 
-class LearningTests(GatewayCase):
+class LearningTests(CatchingUpCase):
     """A worker that starts asks those who were there before."""
 
     def test_asked(self) -> None:
@@ -497,8 +507,8 @@ class LearningTests(GatewayCase):
             "ws.positions": [{"p" * 8: 7}, {}],
             "ws.tell_position": [True],
         }
-        self.successResultOf(self.gateway.catch_up())
-        asked = [("ws*", "ws.positions"), ("http*", "ws.tell_position")]
+        self.caught_up()
+        asked = [("http*", "ws.tell_position"), ("ws*", "ws.positions")]
         self.assertEqual(self.bus.calls, asked)
         self.assertEqual(self.gateway._recall.positions.vector, {"p" * 8: 7})
 
@@ -508,7 +518,7 @@ class LearningTests(GatewayCase):
             "ws.positions": Unroutable(target="ws*"),
             "ws.tell_position": CallTimeout(target="http*", method="m", timeout_s=1.0),
         }
-        self.successResultOf(self.gateway.catch_up())
+        self.caught_up()
         self.assertEqual(self.gateway._recall.positions.vector, {})
 
     def test_asking(self) -> None:

@@ -162,12 +162,19 @@ class ResumeMachine(RuleBasedStateMachine):
             self.lose()
         new = self.listeners[which] = self.listener()
         if learns:
-            other = self.listeners[1 - which].gateway
-            vector = other._recall.positions.vector
-            new.bus.answers = {"ws.positions": [vector], "ws.tell_position": [True]}
-            for number in range(2):
-                self.publish(number, None, position=True)
-            new.gateway.catch_up()
+            self.teach(new, self.listeners[1 - which])
+
+    def teach(self, new: Listener, other: Listener) -> None:
+        """Let a new worker ask; meanwhile the other one hears what was on the way."""
+        new.bus.answers = {"ws.tell_position": [True]}
+        new.gateway.catch_up()
+        for name in other.waiting:
+            while other.waiting[name]:
+                self.arrive(other, name)
+        for number in range(2):
+            self.publish(number, None, position=True)
+        new.bus.answers = {"ws.positions": [other.gateway._recall.positions.vector]}
+        self.clock.advance(0.25)
 
     # --- the client --------------------------------------------------------------
 
