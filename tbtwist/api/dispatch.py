@@ -18,6 +18,7 @@ import attrs
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
+from tbtwist import client
 from tbtwist.api import failures
 from tbtwist.api.accounts import Accounts
 from tbtwist.api.bodies import BodyLimits, BodyReader
@@ -123,6 +124,7 @@ class Dispatcher:
             "/IsValidSession": Route(GET, accounts.is_valid, is_session=True),
             "/web/logoutS": Route(POST, accounts.logout, is_session=True),
             "/api_user_data": Route(GET, accounts.user_data, is_session=True),
+            client.PATH: Route(GET, worker.script),
             "/health": Route(GET, worker.healthy),
             "/ready": Route(GET, worker.ready),
             "/metrics": Route(GET, worker.metrics),

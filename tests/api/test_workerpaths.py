@@ -17,12 +17,31 @@ from tbtwist.api.figures import Figures
 from tbtwist.api.geo import locator
 from tbtwist.api.insiders import Insiders, is_local
 from tbtwist.api.rates import RateLimit
+from tbtwist.client import script
 from tbtwist.config.schema import HttpWorker
 from tests.api.core import OPEN, Core, CoreTestCase, make_dispatcher
 
 TRUSTING = msgspec.structs.replace(
     OPEN, http_worker=HttpWorker(trusted_proxies=("192.0.2.0/24",))
 )
+
+
+class ScriptTests(CoreTestCase):
+    """GET /tbtwist.js."""
+
+    def test_script(self) -> None:
+        """The JavaScript client is there, whole, with a type and a version."""
+        answer = self.core.get("/tbtwist.js")
+        self.assertEqual((answer.status, answer.body), (200, script().body))
+        self.assertEqual(
+            answer.header("Content-Type"), "text/javascript; charset=utf-8"
+        )
+        self.assertEqual(answer.header("ETag"), script().etag)
+
+    def test_known(self) -> None:
+        """A browser that has this version is told so."""
+        answer = self.core.get("/tbtwist.js", if_none_match=script().etag)
+        self.assertEqual((answer.status, answer.body), (304, b""))
 
 
 class MetricsTests(CoreTestCase):
