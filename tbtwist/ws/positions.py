@@ -74,8 +74,8 @@ class Positions:
         """
         stretch = self._stretches.get(mark)
         missing = number - stretch.last - 1 if stretch is not None else 0
-        if stretch is not None and not missing:
-            stretch.last, stretch.heard_at = number, now
+        if stretch is not None and missing <= 0:
+            stretch.last, stretch.heard_at = max(number, stretch.last), now
         else:
             self._stretches[mark] = _Stretch(number - 1, number, now)
         self._stretches.move_to_end(mark)
@@ -83,11 +83,19 @@ class Positions:
             self._stretches.popitem(last=False)
         return max(0, missing)
 
-    def learn(self, vector: Vector, now: float) -> None:
-        """Believe a colleague about publishers that have not been heard here."""
-        for mark, number in vector.items():
-            if mark not in self._stretches and len(self._stretches) < self._bound:
-                self._stretches[mark] = _Stretch(number, number, now)
+    @property
+    def stretches(self) -> dict[str, tuple[int, int]]:
+        """Return what is known of each: everything after one number up to another."""
+        return {mark: (each.since, each.last) for mark, each in self._stretches.items()}
+
+    def adopt(self, stretches: Mapping[str, tuple[int, int]], now: float) -> None:
+        """Add what a colleague knows, where ours begins within it or is missing."""
+        for mark, (since, last) in stretches.items():
+            mine = self._stretches.get(mark)
+            if mine is not None and mine.since <= last:
+                mine.since = min(mine.since, since)
+            elif mine is None and len(self._stretches) < self._bound:
+                self._stretches[mark] = _Stretch(since, last, now)
 
     def forget(self, before: float) -> None:
         """Forget publishers that have been silent since ``before``."""

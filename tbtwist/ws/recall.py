@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tbtwist.apps.positions import TELL_METHOD
 from tbtwist.boundaries import EventBus, IncomingCall
-from tbtwist.config.schema import WsWorker
+from tbtwist.config.schema import MIB, WsWorker
 from tbtwist.errors import TbtwistError
 from tbtwist.events import Publication
 from tbtwist.services import wait
-from tbtwist.ws.history import Broadcast, History, Limits
+from tbtwist.ws.history import Broadcast, History, Limits, Snapshot
 from tbtwist.ws.positions import Positions, Vector, mark_of
 from tbtwist.ws.tokens import Standing
 
 _log = Logger()
 
-VECTOR_METHOD: Final = "ws.positions"
+HISTORY_METHOD: Final = "ws.history"
+_TOLD_BYTES: Final = 4 * MIB
+"""How much of its history a worker tells another one."""
+
 _LEARNING_S: Final = 1.0
 _UNDERWAY_S: Final = 0.25
 _SILENT_S: Final = 60.0
@@ -43,14 +47,10 @@ class Missed:
         return self.everybody is not None and None not in self.channels.values()
 
     @property
-    def in_order(self) -> list[Broadcast]:
-        """Return all of it as it was received here."""
-        parts = [*self.channels.values(), self.everybody]
-        return sorted((b for part in parts if part for b in part), key=_serial)
-
-
-def _serial(broadcast: Broadcast) -> int:
-    return broadcast.serial
+    def broadcasts(self) -> Iterator[Broadcast]:
+        """Return all that is known."""
+        parts = (*self.channels.values(), self.everybody)
+        return chain.from_iterable(part for part in parts if part)
 
 
 @attrs.define(eq=False)
@@ -63,7 +63,6 @@ class Recall:
     now: Callable[[], float]
     positions: Positions = attrs.field(factory=Positions, init=False)
     history: History = attrs.field(init=False)
-    _serials: count[int] = attrs.field(factory=count, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.history = History(Limits.from_settings(self.settings), self.positions)
@@ -75,21 +74,24 @@ class Recall:
 
     def start(self) -> None:
         """Register at the bus, before that connects."""
-        self._bus.serve(VECTOR_METHOD, self._tell_vector)
+        self._bus.serve(HISTORY_METHOD, self._tell_history)
 
     async def learn(self) -> None:
-        """Find out how far the publishers are; once we are subscribed.
+        """Find out what was said before us; once we are subscribed.
 
-        Those that run speak for themselves. Colleagues tell about those that have
-        ended, after a moment in which what was published before we came reaches
-        them. Without an answer we just know less.
+        Those that run speak for themselves. A colleague tells what was said before,
+        after a moment in which what was under way when we came reaches it. Without
+        an answer we just know less.
         """
         if not self.enabled:
             return
         await self._ask("http*", TELL_METHOD)
         await wait(self._clock, _UNDERWAY_S)
-        for vector in await self._ask("ws*", VECTOR_METHOD):
-            self.positions.learn(vector, self.now())
+        told = await self._ask("ws*", HISTORY_METHOD)
+        snapshots = [msgspec.msgpack.decode(each, type=Snapshot) for each in told]
+        if snapshots:
+            longest = max(snapshots, key=lambda each: len(each.kept))
+            self.history.adopt(longest, self.now())
 
     async def _ask(self, target: str, method: str) -> list[Any]:
         asking: Deferred[list[Any]] = self._bus.call(
@@ -101,8 +103,8 @@ class Recall:
             _log.debug("positions are not known: {error}", error=error)
             return []
 
-    async def _tell_vector(self, _call: IncomingCall) -> object:
-        return self.positions.vector
+    async def _tell_history(self, _call: IncomingCall) -> object:
+        return msgspec.msgpack.encode(self.history.snapshot(_TOLD_BYTES))
 
     def expire(self) -> None:
         """Let go of what is old."""
@@ -124,9 +126,8 @@ class Recall:
             channel=channel,
             body=publication.item.body,
             binary=bool(payload.get("binary")),
-            exclude=payload.get("exclude", ()),
+            exclude=tuple(payload.get("exclude", ())),
             at=self.now(),
-            serial=next(self._serials),
         )
         if self.enabled:
             self.history.keep(broadcast)

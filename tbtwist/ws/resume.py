@@ -177,7 +177,7 @@ class Resuming:
             if self._rejoin(connection, channel, standing, noticed=noticed)
         ]
         missed = self._recall.missed(rejoined, standing, seen)
-        for broadcast in missed.in_order:
+        for broadcast in self._recall.history.in_order(missed.broadcasts):
             if standing.conn_id not in broadcast.exclude:
                 connection.send(stamped(broadcast))
         told = {

@@ -17,23 +17,18 @@ RS = b"\x1e"
 
 
 @attrs.define(eq=False)
-class Client:
+class Reader:
     """What a client of the protocol knows and heard.
 
     ``heard`` has ``(channel, message)`` of broadcasts, ``other`` all other messages,
     ``said`` what the worker itself said.
     """
 
-    path: str = "/ws/Chat/room"
-    headers: dict[str, str] = attrs.Factory(dict)
-    conn_id: str = ""
     token: str = ""
     seen: dict[str, int] = attrs.Factory(dict)
     heard: list[tuple[str | None, bytes]] = attrs.Factory(list)
     other: list[bytes] = attrs.Factory(list)
     said: list[dict[str, Any]] = attrs.Factory(list)
-    _gateway: Gateway | None = None
-    _socket: FakeSocket = attrs.Factory(FakeSocket)
 
     @property
     def query(self) -> str:
@@ -41,37 +36,13 @@ class Client:
         seen = ",".join(f"{mark}.{number}" for mark, number in self.seen.items())
         return f"resume={self.token or 1}" + (f"&seen={seen}" if seen else "")
 
-    def connect(self, gateway: Gateway) -> None:
-        """Open a connection, and read what comes at once."""
-        self._gateway, self._socket = gateway, FakeSocket()
-        asked = head(f"{self.path}?{self.query}", **self.headers)
-        connection = accepted(gateway, self._socket, asked)
-        assert connection is not None
-        self.conn_id = connection.conn_id
-        self.read()
-
-    def lose(self) -> None:
-        """Let the connection break; what is on the way is still read."""
-        self.read()
-        assert self._gateway is not None
-        connection = self._gateway._registry.get(self.conn_id)
-        assert connection is not None
-        connection.closed(1006, "")
-        self._gateway = None
-
     @property
     def resumed(self) -> dict[str, Any]:
         """Return what it was told about its last resumption."""
         return [each for each in self.said if each["type"] == "resumed"][-1]
 
-    def read(self) -> None:
-        """Read all that has been sent."""
-        log, self._socket.log = self._socket.log, []
-        for entry in log:
-            if entry[0] == "send":
-                self._take(entry[1])
-
-    def _take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
+        """Read one message."""
         if not data.startswith(RS):
             return self._take_other(data)
         _, place, rest = data.split(RS, 2)
@@ -101,6 +72,42 @@ class Client:
         if int(number) > self.seen.get(mark, 0):
             self.seen[mark] = int(number)
             self.heard.append((unquote(channel) if space else None, rest))
+
+
+@attrs.define(eq=False)
+class Client(Reader):
+    """A `Reader` with a connection to a gateway in memory."""
+
+    path: str = "/ws/Chat/room"
+    headers: dict[str, str] = attrs.Factory(dict)
+    conn_id: str = ""
+    _gateway: Gateway | None = None
+    _socket: FakeSocket = attrs.Factory(FakeSocket)
+
+    def connect(self, gateway: Gateway) -> None:
+        """Open a connection, and read what comes at once."""
+        self._gateway, self._socket = gateway, FakeSocket()
+        asked = head(f"{self.path}?{self.query}", **self.headers)
+        connection = accepted(gateway, self._socket, asked)
+        assert connection is not None
+        self.conn_id = connection.conn_id
+        self.read()
+
+    def lose(self) -> None:
+        """Let the connection break; what is on the way is still read."""
+        self.read()
+        assert self._gateway is not None
+        connection = self._gateway._registry.get(self.conn_id)
+        assert connection is not None
+        connection.closed(1006, "")
+        self._gateway = None
+
+    def read(self) -> None:
+        """Read all that has been sent."""
+        log, self._socket.log = self._socket.log, []
+        for entry in log:
+            if entry[0] == "send":
+                self.take(entry[1])
 
 
 def join(bus: FakeBus, client: Client, channel: str, **more: object) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import attrs
+import msgspec
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.ws import departures, history, positions
 from tbtwist.ws.departures import Departures
-from tbtwist.ws.history import CLOCK_SLACK_S, Broadcast, History, Limits
+from tbtwist.ws.history import CLOCK_SLACK_S, Broadcast, History, Limits, Snapshot
 from tbtwist.ws.positions import Positions, furthest, mark_of, read_vector
 
 WIDE = Limits(messages=100, each_bytes=10**6, total_bytes=10**7, keep_s=300.0)
@@ -17,7 +18,7 @@ WIDE = Limits(messages=100, each_bytes=10**6, total_bytes=10**7, keep_s=300.0)
 def said(number: int, channel: str | None = "a", **more: object) -> Broadcast:
     """Return a broadcast of publisher ``p``."""
     basis = Broadcast(mark="p", number=number, channel=channel, body=b"x")
-    return attrs.evolve(basis, **more)  # type: ignore[arg-type]
+    return msgspec.structs.replace(basis, **more)
 
 
 class PositionTests(SynchronousTestCase):
@@ -49,13 +50,12 @@ class PositionTests(SynchronousTestCase):
         self.assertFalse(Positions().continues({"p": 1}))
         self.assertTrue(Positions().continues({}))
 
-    def test_learning(self) -> None:
-        """A colleague is believed about those that were not heard, and only them."""
-        known = self.taken(5)
-        known.learn({"p": 9, "q": 3}, 0.0)
-        self.assertEqual(known.vector, {"p": 5, "q": 3})
-        self.assertTrue(known.continues({"p": 5, "q": 3}))
-        self.assertFalse(known.continues({"p": 5, "q": 2}))
+    def test_adopting(self) -> None:
+        """A colleague's knowledge joins ours where ours begins within it."""
+        for theirs, since in (((2, 5), 2), ((2, 4), 2), ((2, 3), 4), ((4, 9), 4)):
+            known = self.taken(5, 6)
+            known.adopt({"p": theirs, "q": (1, 3)}, 0.0)
+            self.assertEqual(known.stretches, {"p": (since, 6), "q": (1, 3)}, theirs)
 
     def test_bounded(self) -> None:
         """The publishers that spoke last are remembered, and not for ever."""
@@ -63,7 +63,7 @@ class PositionTests(SynchronousTestCase):
         for at, mark in enumerate("pqr"):
             known.take(mark, 1, float(at))
         self.assertEqual(known.vector, {"q": 1, "r": 1})
-        known.learn({"s": 1}, 9.0)
+        known.adopt({"s": (0, 1)}, 9.0)
         known.forget(2.0)
         self.assertEqual(known.vector, {"r": 1})
         known.forget(3.0)
@@ -163,6 +163,43 @@ class HistoryTests(SynchronousTestCase):
         self.assertIsNone(kept.after("a", {}, 100.0 + CLOCK_SLACK_S + 1))
         found = kept.after("a", {}, 100.0)
         self.assertEqual([each.number for each in found or ()], [1])
+
+    def test_handed_over(self) -> None:
+        """A new worker knows what its colleague kept, and what it heard itself."""
+        old, new = self.positioned(1, 2, 3, 4), self.positioned(4, 5)
+        new.adopt(self.over_the_wire(old), 0.0)
+        self.assertEqual(self.numbers(new, "a", 1), [2, 3, 4, 5])
+        self.assertTrue(new._positions.continues({"p": 0}))
+        order = new.in_order(reversed(new.after("a", {}, 0.0) or []))
+        self.assertEqual([each.number for each in order], [1, 2, 3, 4, 5])
+
+    def test_handed_over_in_part(self) -> None:
+        """What does not fit is not known to the new worker, of any channel."""
+        old = self.positioned(1, 2, 3)
+        old.keep(said(4, "quiet"))
+        told = self.over_the_wire(old, 3 * (history.OVERHEAD_BYTES + 10))
+        new = History(WIDE, Positions())
+        new.adopt(told, 0.0)
+        self.assertIsNone(self.numbers(new, "a", 0))
+        self.assertEqual(self.numbers(new, "a", 1), [2, 3])
+        self.assertEqual(self.numbers(new, "quiet", 0), [4])
+        little = History(WIDE, Positions())
+        little.adopt(self.over_the_wire(old, history.OVERHEAD_BYTES + 10), 0.0)
+        self.assertIsNone(self.numbers(little, "a", 2))
+        self.assertEqual(self.numbers(little, "a", 3), [])
+
+    def positioned(self, *numbers: int) -> History:
+        """Return the history of a worker that received these in the channel ``a``."""
+        kept = History(WIDE, Positions())
+        for number in numbers:
+            kept._positions.take("p", number, 0.0)
+            kept.keep(said(number))
+        return kept
+
+    def over_the_wire(self, kept: History, max_bytes: int = 10**6) -> Snapshot:
+        """Return a snapshot as it arrives."""
+        raw = msgspec.msgpack.encode(kept.snapshot(max_bytes))
+        return msgspec.msgpack.decode(raw, type=Snapshot)
 
     def test_dead_publishers(self) -> None:
         """What ended publishers lost does not pile up."""

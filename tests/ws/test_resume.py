@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -271,6 +270,24 @@ class HonestTests(ResumeCase):
         self.client.connect(self.worker(FakeBus()))
         self.assert_not_recovered()
 
+    def test_young_worker_with_a_colleague(self) -> None:
+        """A new worker that asked knows what was said before it."""
+        self.client.lose()
+        self.say(b"before")
+        asked = IncomingCall("ws-2", "m", None)
+        answer: Any = self.buses[0].served["ws.history"](asked)
+        bus = FakeBus()
+        bus.answers["ws.history"] = [
+            self.successResultOf(Deferred.fromCoroutine(answer))
+        ]
+        bus.answers["ws.tell_position"] = [True]
+        young = self.worker(bus)
+        young.catch_up()
+        self.clock.advance(0.25)
+        self.client.connect(young)
+        self.assertEqual(self.heard(), [b"before"])
+        self.assertIs(self.client.resumed["recovered"], True)
+
     def test_expired(self) -> None:
         """Who stays away for too long is told so."""
         self.client.lose()
@@ -501,31 +518,29 @@ class OffTests(CatchingUpCase):
 class LearningTests(CatchingUpCase):
     """A worker that starts asks those who were there before."""
 
+    def history(self) -> Any:
+        """Return what this worker tells others."""
+        answer: Any = self.bus.served["ws.history"](IncomingCall("ws-2", "m", None))
+        return self.successResultOf(Deferred.fromCoroutine(answer))
+
     def test_asked(self) -> None:
-        """It learns positions from ws workers, and has http workers tell theirs."""
-        self.bus.answers = {
-            "ws.positions": [{"p" * 8: 7}, {}],
-            "ws.tell_position": [True],
-        }
+        """It has http workers tell their positions, and ws workers their history."""
+        said = item(EventType.WS_BROADCAST_CHANNEL, b"hi", channel=ROOM)
+        self.bus.broadcast(said)
+        history = self.history()
+        self.setUp()
+        self.bus.answers = {"ws.history": [history], "ws.tell_position": [True]}
         self.caught_up()
-        asked = [("http*", "ws.tell_position"), ("ws*", "ws.positions")]
+        asked = [("http*", "ws.tell_position"), ("ws*", "ws.history")]
         self.assertEqual(self.bus.calls, asked)
-        self.assertEqual(self.gateway._recall.positions.vector, {"p" * 8: 7})
+        kept = self.gateway._recall.history.after(ROOM, {}, 0.0)
+        self.assertEqual([each.body for each in kept or ()], [b"hi"])
 
     def test_nobody(self) -> None:
         """It starts as well when nobody answers."""
         self.bus.answers = {
-            "ws.positions": Unroutable(target="ws*"),
+            "ws.history": Unroutable(target="ws*"),
             "ws.tell_position": CallTimeout(target="http*", method="m", timeout_s=1.0),
         }
         self.caught_up()
         self.assertEqual(self.gateway._recall.positions.vector, {})
-
-    def test_asking(self) -> None:
-        """It tells those who come after it."""
-        self.bus.broadcast(item(EventType.WS_POSITION))
-        answer: Any = self.bus.served["ws.positions"](IncomingCall("ws-2", "m", None))
-        told: dict[str, int] = self.successResultOf(Deferred.fromCoroutine(answer))
-        [(mark, number)] = told.items()
-        self.assertEqual((len(mark), number), (8, 1))
-        self.assertTrue(msgspec.msgpack.encode(told))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import attrs
+import msgspec
 from hypothesis import settings as hypothesis_settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -173,7 +174,8 @@ class ResumeMachine(RuleBasedStateMachine):
                 self.arrive(other, name)
         for number in range(2):
             self.publish(number, None, position=True)
-        new.bus.answers = {"ws.positions": [other.gateway._recall.positions.vector]}
+        told = msgspec.msgpack.encode(other.gateway._recall.history.snapshot(1000))
+        new.bus.answers = {"ws.history": [told]}
         self.clock.advance(0.25)
 
     # --- the client --------------------------------------------------------------
