@@ -27,6 +27,9 @@ class EventType(StrEnum):
     WS_BROADCAST_ALL = "ws.broadcast_all"
     WS_JOIN_CHANNEL = "ws.join_channel"
     WS_LEAVE_CHANNEL = "ws.leave_channel"
+    WS_POSITION = "ws.position"
+    WS_PRESENCE = "ws.presence"
+    WS_DEPARTED = "ws.departed"
     SESSION_REVOKED = "session.invalidate"
     CUSTOM = "custom"
 
@@ -78,7 +81,8 @@ class Publication(msgspec.Struct, frozen=True):
     """A published item as a subscriber gets it.
 
     ``missed`` is how many publications of this publisher and topic were lost
-    before this one; ``number`` counts from 1 for each ``(origin, topic)``.
+    before this one. ``number`` counts this publisher's publications under this
+    topic: it always grows, by one unless the publisher had forgotten the topic.
     """
 
     topic: str

@@ -18,6 +18,7 @@ import attrs
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
+from tbtwist import javascript
 from tbtwist.api import failures
 from tbtwist.api.accounts import Accounts
 from tbtwist.api.bodies import BodyLimits, BodyReader
@@ -125,6 +126,7 @@ class Dispatcher:
             "/IsValidSession": Route(GET, accounts.is_valid, is_session=True),
             "/web/logoutS": Route(POST, accounts.logout, is_session=True),
             "/api_user_data": Route(GET, accounts.user_data, is_session=True),
+            javascript.PATH: Route(GET, worker.script),
             "/health": Route(GET, worker.healthy),
             "/ready": Route(GET, worker.ready),
             "/metrics": Route(GET, worker.metrics),

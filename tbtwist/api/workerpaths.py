@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import attrs
 
+from tbtwist import javascript
+from tbtwist.api.conditions import Validators, verdict
 from tbtwist.api.failures import failure
 from tbtwist.api.figures import PROMETHEUS, Report
 from tbtwist.api.geo import Locate
@@ -75,3 +77,10 @@ class WorkerPaths:
     async def openapi(self, _request: Request) -> Response:
         """Describe the functions that can be called."""
         return json_response(self.description.document())
+
+    async def script(self, request: Request) -> Response:
+        """Serve the JavaScript client."""
+        script = javascript.script()
+        if verdict(request.headers, Validators(script.etag)) == 200:
+            return Response(200, script.headers, script.body)
+        return Response(304, script.headers)

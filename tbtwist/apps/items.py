@@ -11,6 +11,7 @@ from tbtwist.apps.encoding import to_json
 from tbtwist.events import Event, EventType, Item
 
 BROADCAST_TOPIC: Final = "ws.broadcast"
+PRESENCE_METHOD: Final = "ws.presence"
 
 
 @attrs.frozen
@@ -42,9 +43,14 @@ def close(conn_id: str, code: int, reason: str) -> Item:
     return _item(EventType.WS_CLOSE, payload)
 
 
-def join(conn_id: str, channel: str) -> Item:
-    """Return the item that makes a connection a member of ``channel``."""
-    payload = {"conn_id": conn_id, "channel": channel}
+def join(conn_id: str, channel: str, *, presence: bool = False) -> Item:
+    """Return the item that makes a connection a member of ``channel``.
+
+    With ``presence`` it is announced to the others there, and told of them.
+    """
+    payload: dict[str, Any] = {"conn_id": conn_id, "channel": channel}
+    if presence:
+        payload["presence"] = True
     return _item(EventType.WS_JOIN_CHANNEL, payload)
 
 

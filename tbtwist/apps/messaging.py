@@ -15,7 +15,7 @@ from tbtwist.apps.calls import perform
 from tbtwist.apps.crossing import CallOnReactor, on_reactor
 from tbtwist.apps.encoding import to_plain
 from tbtwist.apps.feeds import PREFIX, EventFeed, Handler, answering
-from tbtwist.apps.items import BROADCAST_TOPIC, Message
+from tbtwist.apps.items import BROADCAST_TOPIC, PRESENCE_METHOD, Message
 from tbtwist.apps.outbox import Outbox
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.runner import Runner
@@ -120,9 +120,38 @@ class Messaging:
         item = items.broadcast_all(Message.of(data), exclude)
         return self._publish(BROADCAST_TOPIC, item)
 
-    def ws_join_channel(self, conn_id: str, channel: str) -> bool:
-        """Make a connection a member of ``channel``."""
-        return self._send(items.join(conn_id, channel))
+    def ws_join_channel(
+        self, conn_id: str, channel: str, *, presence: bool = False
+    ) -> bool:
+        """Make a connection a member of ``channel``.
+
+        With ``presence`` its client hears of others there who come and go, as far as
+        they joined so too, and they of it.
+        """
+        return self._send(items.join(conn_id, channel, presence=presence))
+
+    async def ws_presence(
+        self, channel: str, timeout_s: float = 5.0
+    ) -> list[dict[str, str]]:
+        """Return who is in ``channel`` now: ``conn_id, user_id, user_name`` each.
+
+        Every ws worker is asked for its members (the first 10,000); in asyncio code.
+
+        Raises:
+            Unroutable: there is no ws worker.
+            CallTimeout: one of them does not answer.
+            NoBus: there is no bus.
+        """
+        outbox = self._connected().outbox
+
+        def ask() -> Any:
+            payload = {"channel": channel}
+            return outbox.port.call(
+                "ws*", PRESENCE_METHOD, payload, timeout_s=timeout_s
+            )
+
+        answers = await on_reactor(outbox.call_on_reactor, ask)
+        return [dict(member) for members in answers for member in members]
 
     def ws_leave_channel(self, conn_id: str, channel: str) -> bool:
         """End a membership."""

@@ -52,15 +52,20 @@ def decode_topic(frame: bytes) -> str:
 
 
 class Sequences:
-    """Last numbers by name, the least recently used forgotten beyond a bound."""
+    """Last numbers by name, the least recently used forgotten beyond a bound.
+
+    A forgotten name goes on above every number that was forgotten: no number is
+    given out twice.
+    """
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
+        self._forgotten = 0
         self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def next(self, origin: str, topic: str) -> int:
         """Return the next number."""
-        number = self._last.get((origin, topic), 0) + 1
+        number = self._last.get((origin, topic), self._forgotten) + 1
         self._note(origin, topic, number)
         return number
 
@@ -74,7 +79,8 @@ class Sequences:
         self._last[origin, topic] = number
         self._last.move_to_end((origin, topic))
         if len(self._last) > self._bound:
-            self._last.popitem(last=False)
+            _, forgotten = self._last.popitem(last=False)
+            self._forgotten = max(self._forgotten, forgotten)
 
 
 @attrs.define(eq=False)

@@ -22,6 +22,8 @@ def _words(info: inspect.Type) -> str:
     match info:
         case inspect.IntType(ge=low, le=high):
             return f"a whole number{_range(low, high)}"
+        case inspect.FloatType(gt=None, ge=float() | int() as least):
+            return f"a number from {least:g}"
         case inspect.FloatType(gt=low):
             return "a number" if low is None else f"a number greater than {low:g}"
         case inspect.LiteralType(values=values):

@@ -19,7 +19,9 @@ from tbtwist.config import patterns
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=0, le=1000)]
 Positive = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+SecondsOrNone = Annotated[float, Meta(ge=0)]
 Level = Annotated[int, Meta(ge=-1, le=2)]
 Sha256 = Annotated[str, Meta(pattern=patterns.SHA256)]
 HttpsUrl = Annotated[str, Meta(pattern=patterns.HTTPS_URL)]
@@ -192,6 +194,11 @@ class WsWorker(Section, frozen=True):
     connects_burst: Positive = 200
     allowed_origins: tuple[str, ...] = ()
     wrap_replies: Literal["auto", "always", "never"] = "auto"
+    resume_s: SecondsOrNone = 120.0
+    history_size: Natural = 100
+    history_bytes: Positive = 256 * KIB
+    history_total_bytes: Positive = 16 * MIB
+    history_s: Seconds = 300.0
     instance_prefix: str = "ws"
 
 

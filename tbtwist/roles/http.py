@@ -18,6 +18,7 @@ from tbtwist.apps.application import Application
 from tbtwist.apps.hooks import run_exit, run_initial
 from tbtwist.apps.loading import load_application, load_callables
 from tbtwist.apps.pool import PoolService, SyncPool
+from tbtwist.apps.positions import PositionBeats
 from tbtwist.apps.result import Result
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.apps.sockets import SocketHost
@@ -61,6 +62,7 @@ class HttpRole:
         self._app: Application
         self._runner = ReactorRunner(process.reactor)
         self._sessions = Sessions(process, bus)
+        self._positions = PositionBeats(bus, process.reactor)
         self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
         self._file_threads = ThreadPool(0, _FILE_THREADS, name="files")
         self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
@@ -173,6 +175,7 @@ class HttpRole:
     def _joined(self) -> None:
         self._health.bus_connected = True
         self._health.ready = True
+        self._positions.start()
 
     async def drain(self) -> None:
         """Accept nothing new; finish requests, then what came over the bus.
@@ -203,6 +206,7 @@ class HttpRole:
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
         self._background.cancel_all()
+        self._positions.stop()
         if self._begun:
             await run_exit(self._app, self._runner)
         self._host.close()

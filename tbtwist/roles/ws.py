@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 
 from tbtwist.boundaries import EventBus
@@ -36,6 +36,7 @@ class WsRole:
         self._sessions = Sessions(process, bus)
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
+        self._caught_up: Deferred[None] | None = None
         self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
 
     @property
@@ -71,6 +72,7 @@ class WsRole:
             process.reactor,
             process.now,
             process.random,
+            self._sessions.secrets,
         )
 
     async def start(self, life: Life) -> None:
@@ -79,7 +81,9 @@ class WsRole:
         self._gateway.start()
         self._sessions.on_revoked = self._gateway.sweep
         self._sessions.start()
-        await join(self._process, self._bus, self._background, life)
+        await join(self._process, self._bus, self._background, life, self._joined)
+        if self._caught_up is not None:
+            await self._caught_up
         factory = make_factory(
             self._gateway,
             self._config,
@@ -93,6 +97,11 @@ class WsRole:
             factory,
             backlog=self._config.backlog,
         )
+
+    def _joined(self) -> None:
+        """Learn what was said before us: ready at once without a manager, else soon."""
+        self._caught_up = self._gateway.catch_up()
+        self._background.own("catching up", self._caught_up)
 
     async def drain(self) -> None:
         """Accept nothing new, say goodbye at a pace, let the lanes empty."""

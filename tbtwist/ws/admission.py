@@ -7,6 +7,8 @@ from typing import Final
 
 import attrs
 
+from tbtwist import javascript
+from tbtwist.api.conditions import Validators, verdict
 from tbtwist.ws import opening
 from tbtwist.ws.handshake import Answer, Head, refusal
 from tbtwist.ws.origins import OriginRules
@@ -45,6 +47,8 @@ def answer(head: Head, worker: Worker, origins: OriginRules) -> Answer | None:
     if head.path == "/ready":
         status = 200 if worker.readiness is Readiness.READY else 503
         return _tell(head, worker, status, worker.readiness.value)
+    if head.path == javascript.PATH:
+        return _script(head)
     refused = _refuse_socket(head, worker, origins)
     return None if refused is None else _for_method(head, refused)
 
@@ -57,6 +61,15 @@ def _tell(head: Head, worker: Worker, status: int, word: str) -> Answer:
         "timestamp": worker.timestamp,
     }
     return _for_method(head, Answer(status, body))
+
+
+def _script(head: Head) -> Answer:
+    """Return the JavaScript client, for any page; or that the browser has it already."""
+    script = javascript.script()
+    headers = (*script.headers, ("Access-Control-Allow-Origin", "*"))
+    if verdict(head.headers, Validators(script.etag)) == 200:
+        return _for_method(head, Answer(200, script.body, headers))
+    return Answer(304, script.body, headers, bodiless=True)
 
 
 def _refuse_socket(head: Head, worker: Worker, origins: OriginRules) -> Answer | None:

@@ -72,6 +72,22 @@ class Socket(Protocol):
         """Deliver messages again, first those that were held back."""
 
 
+class Observer(Protocol):
+    """Learns what becomes of connections and their memberships."""
+
+    def joined(self, connection: Connection, channel: str, /, *, noticed: bool) -> None:
+        """It is in a channel; ``noticed`` if others there should hear of that."""
+
+    def left(self, connection: Connection, channel: str) -> None:
+        """It was taken out of a channel."""
+
+    def dismissed(self, connection: Connection) -> None:
+        """The application closes it."""
+
+    def gone(self, connection: Connection) -> None:
+        """Its socket is gone."""
+
+
 @attrs.frozen
 class Shared:
     """What all connections of a worker have in common."""
@@ -80,6 +96,7 @@ class Shared:
     registry: Registry[Connection]
     counts: Counts
     now: Callable[[], float]
+    observers: tuple[Observer, ...] = ()
 
     def item(
         self, kind: EventType, payload: Mapping[str, Any], body: bytes = b""
@@ -123,10 +140,15 @@ class _Phase(Enum):
 
 
 class Connection:
-    """The core of one connection. All methods may be called in any phase."""
+    """The core of one connection. All methods may be called in any phase.
+
+    ``greeting`` is told to the client beside its id; ``resumable`` if it can come
+    back and get what it missed (`tbtwist.ws.resume`).
+    """
 
     __slots__ = (
         "_about",
+        "_greeting",
         "_issued_at",
         "_lane",
         "_parting",
@@ -135,6 +157,7 @@ class Connection:
         "_shared",
         "_socket",
         "_why",
+        "resumable",
     )
 
     def __init__(
@@ -144,11 +167,15 @@ class Connection:
         shared: Shared,
         *,
         issued_at: float = 0.0,
+        greeting: Mapping[str, object] | None = None,
+        resumable: bool = False,
     ) -> None:
         self._about = about
         self._socket = socket
         self._shared = shared
         self._issued_at = issued_at
+        self._greeting = greeting or {}
+        self.resumable = resumable
         self._phase = _Phase.NEW
         self._paused = self._parting = False
         self._why: tuple[int, str] | None = None
@@ -158,6 +185,17 @@ class Connection:
     def conn_id(self) -> str:
         """The id under which everybody knows this connection."""
         return str(self._about["conn_id"])
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Return what handlers learn about it."""
+        return self._about
+
+    @property
+    def person(self) -> dict[str, str]:
+        """Return who it is to the other members of its channels."""
+        keys = ("conn_id", "user_id", "user_name")
+        return {key: str(self._about[key]) for key in keys}
 
     @property
     def is_open(self) -> bool:
@@ -187,7 +225,8 @@ class Connection:
         self._phase = _Phase.OPEN
         self._shared.registry.add(self.conn_id, self)
         self._shared.counts.opened += 1
-        greeting = {"type": "connected", "conn_id": self.conn_id}
+        known = {"type": "connected", "conn_id": self.conn_id}
+        greeting = {**known, **self._greeting}
         self._socket.send(Message(msgspec.json.encode(greeting), binary=False))
         events = LaneEvents(self._replied, self._has_room, self._given_up)
         self._lane = self._shared.bus.open_lane(self.conn_id, events)
@@ -219,19 +258,34 @@ class Connection:
             case EventType.WS_CLOSE:
                 return self._close_as_told(payload)
             case EventType.WS_JOIN_CHANNEL:
-                channel = str(payload.get("channel", ""))
-                return self._shared.registry.join(self.conn_id, channel)
+                return self._join(payload)
             case EventType.WS_LEAVE_CHANNEL:
-                channel = str(payload.get("channel", ""))
-                self._shared.registry.leave(self.conn_id, channel)
+                self._leave(payload)
                 return None
             case _:
                 return "unknown event type"
+
+    def _join(self, payload: Mapping[str, Any]) -> str | None:
+        channel = str(payload.get("channel", ""))
+        reason = self._shared.registry.join(self.conn_id, channel)
+        if reason is None:
+            noticed = bool(payload.get("presence"))
+            for observer in self._shared.observers:
+                observer.joined(self, channel, noticed=noticed)
+        return reason
+
+    def _leave(self, payload: Mapping[str, Any]) -> None:
+        channel = str(payload.get("channel", ""))
+        self._shared.registry.leave(self.conn_id, channel)
+        for observer in self._shared.observers:
+            observer.left(self, channel)
 
     def _close_as_told(self, payload: Mapping[str, Any]) -> str | None:
         code = payload.get("code", _DEFAULT_CLOSE_CODE)
         if not is_close_code(code):
             return "invalid close code"
+        for observer in self._shared.observers:
+            observer.dismissed(self)
         self.close(code, str(payload.get("reason", "")))
         return None
 
@@ -275,6 +329,8 @@ class Connection:
             return
         self._phase = _Phase.CLOSED
         self._paused = False
+        for observer in self._shared.observers:
+            observer.gone(self)
         self._shared.registry.remove(self.conn_id)
         code, reason = self._why or (code, reason)
         payload = {

@@ -36,7 +36,8 @@ class Report:
         if "application/json" in head.headers.get("accept", "").lower():
             return Answer(200, self.as_dict())
         text = as_text(self._families())
-        return Answer(200, text, content_type=PROMETHEUS)
+        fresh = (("Content-Type", PROMETHEUS), ("Cache-Control", "no-store"))
+        return Answer(200, text, fresh)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures by their names."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -36,7 +36,12 @@ from tbtwist.ws.counts import Counts
 from tbtwist.ws.figures import Report
 from tbtwist.ws.handshake import Answer, Head, refusal
 from tbtwist.ws.origins import OriginRules
+from tbtwist.ws.presence import Presence
+from tbtwist.ws.recall import Recall
 from tbtwist.ws.registry import Registry
+from tbtwist.ws.resume import TOKEN_SHARE, Resuming, without_wish
+from tbtwist.ws.stamps import stamped
+from tbtwist.ws.tokens import ResumeTokens
 from tbtwist.ws.visitors import Visitors
 
 _log = Logger()
@@ -66,7 +71,8 @@ _UNAUTHORIZED: Final = _TurnedAway(UNAUTHORIZED, "unauthorized")
 class Gateway:
     """Makes connections, brings items to them, and ends them in the end.
 
-    ``now`` is the wall clock, ``clock`` the reactor's. Call `start` before the
+    ``now`` is the wall clock, ``clock`` the reactor's; resume tokens are signed with
+    the session's ``secrets``. Call `start` before the
     bus connects, and `drain` or `shut_down` before it leaves.
     """
 
@@ -77,6 +83,7 @@ class Gateway:
     _clock: IReactorTime
     _now: Callable[[], float]
     _random: RandomBytes
+    _secrets: Sequence[bytes]
     counts: Counts = attrs.Factory(Counts)
     _draining: bool = attrs.field(default=False, init=False)
     _swept_version: int = attrs.field(default=0, init=False)
@@ -88,10 +95,20 @@ class Gateway:
     report: Report = attrs.field(init=False)
     gauges: Callable[[], Mapping[str, int]] = attrs.field(default=dict, init=False)
     _sweeping: LoopingCall = attrs.field(init=False)
+    _recall: Recall = attrs.field(init=False)
+    _presence: Presence = attrs.field(init=False)
+    _resuming: Resuming = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._registry = Registry(self._settings.ws_worker.max_connections)
-        self._shared = Shared(self._bus, self._registry, self.counts, self._now)
+        ws, bus, clock = self._settings.ws_worker, self._bus, self._clock
+        registry: Registry[Connection] = Registry(ws.max_connections)
+        presence = Presence(bus, registry, clock)
+        tokens = ResumeTokens(self._secrets, TOKEN_SHARE * ws.resume_s, self._now)
+        self._recall = recall = Recall(bus, ws, clock, self._now)
+        self._registry, self._presence = registry, presence
+        self._resuming = Resuming(bus, registry, presence, clock, recall, tokens)
+        observers = (presence, self._resuming)
+        self._shared = Shared(bus, registry, self.counts, self._now, observers)
         self._origins = OriginRules.from_settings(self._settings)
         self._visitors = Visitors.from_settings(self._settings)
         self.report = Report(
@@ -111,8 +128,15 @@ class Gateway:
         """Register at the bus, and begin to look for sessions that expire."""
         self._bus.on_send(self.deliver)
         self._broadcasts = self._bus.subscribe(BROADCAST_TOPIC, self._broadcast)
+        self._presence.start()
+        self._resuming.start()
+        self._recall.start()
         running = self._sweeping.start(_SWEEP_S, now=False)
         _ = running.addErrback(lambda why: _log.failure("sweeping", failure=why))
+
+    def catch_up(self) -> Deferred[None]:
+        """Learn what has been said so far; once the bus is connected."""
+        return Deferred.fromCoroutine(self._recall.learn())
 
     def drain(self, timeout_s: float) -> Deferred[None]:
         """Close all connections with 1012, at a pace; fires when they are gone.
@@ -159,6 +183,8 @@ class Gateway:
                 connection.abort()
         if self._broadcasts is not None:
             self._broadcasts.cancel()
+        self._presence.stop()
+        self._resuming.stop()
         if self._sweeping.running:
             self._sweeping.stop()
 
@@ -167,6 +193,8 @@ class Gateway:
 
     def sweep(self) -> None:
         """Close connections whose session has ended, by itself or by somebody."""
+        self._recall.expire()
+        self._resuming.tick()
         now, revoker = self._now(), self._identifier.revoker
         version = revoker.version
         news = version != self._swept_version
@@ -249,10 +277,20 @@ class Gateway:
 
     def _open(self, socket: Socket, head: Head, identity: Identity) -> Connection:
         conn_id = new_conn_id(self._identity, self._random)
-        about = describe(conn_id, head, identity, self._now())
+        about = describe(conn_id, without_wish(head), identity, self._now())
         issued_at = identity.session.issued_at
-        connection = Connection(about, socket, self._shared, issued_at=issued_at)
+        opening = self._resuming.opening(socket, head, about)
+        connection = Connection(
+            about,
+            opening.socket,
+            self._shared,
+            issued_at=issued_at,
+            greeting=opening.greeting,
+            resumable=opening.wish is not None,
+        )
         connection.open()
+        if opening.wish is not None:
+            self._resuming.opened(connection, opening.wish)
         return connection
 
     # --- from the bus ----------------------------------------------------------
@@ -269,23 +307,35 @@ class Gateway:
 
     def _broadcast(self, publication: Publication) -> None:
         self.counts.broadcasts_missed += publication.missed
+        if missing := self._recall.passed(publication):
+            self._resuming.missed(missing)
         event = publication.item.event
-        message = Message(
-            publication.item.body,
-            bool(event.payload.get("binary")),
-            channel=str(event.payload.get("channel", "")),
-        )
-        for connection in self._audience(event.type, event.payload):
-            connection.send(message)
-
-    def _audience(self, kind: str, payload: Any) -> tuple[Connection, ...]:
-        exclude = frozenset(payload.get("exclude", ()))
-        match kind:
+        exclude = frozenset(event.payload.get("exclude", ()))
+        match event.type:
             case EventType.WS_BROADCAST_CHANNEL:
-                channel = str(payload.get("channel", ""))
-                return self._registry.members(channel, exclude)
+                channel = str(event.payload.get("channel", ""))
+                members = self._registry.members(channel, exclude)
+                self._spread(publication, channel, members)
             case EventType.WS_BROADCAST_ALL:
-                return self._registry.everyone(exclude)
+                self._spread(publication, None, self._registry.everyone(exclude))
+            case EventType.WS_POSITION:
+                pass
             case _:
                 self.counts.drop("unknown event type")
-                return ()
+
+    def _spread(
+        self,
+        publication: Publication,
+        channel: str | None,
+        audience: tuple[Connection, ...],
+    ) -> None:
+        """Send a broadcast; each of its two forms is one value for all who get it."""
+        broadcast = self._recall.keep(publication, channel)
+        plain = Message(broadcast.body, broadcast.binary, channel=channel or "")
+        resumable = [each for each in audience if each.resumable]
+        for connection in audience:
+            if not connection.resumable:
+                connection.send(plain)
+        copy = stamped(broadcast) if resumable else plain
+        for connection in resumable:
+            connection.send(copy)

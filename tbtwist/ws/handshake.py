@@ -42,29 +42,32 @@ class Head:
         return any(word.strip().lower() == "websocket" for word in asked)
 
 
+_JSON: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+
+
 @attrs.frozen
 class Answer:
     """A plain HTTP answer, after which the connection is closed.
 
-    ``body`` is sent as JSON, unless it is bytes already, with their type.
+    Its body becomes JSON; bytes go out as they are, with ``headers`` that say what
+    they are.
     """
 
     status: int
     body: Mapping[str, object] | bytes
     headers: tuple[tuple[str, str], ...] = ()
     bodiless: bool = False
-    content_type: str = "application/json"
 
     def to_bytes(self) -> bytes:
         """Return the whole answer as it goes over the wire."""
-        told = self.body
-        body = told if isinstance(told, bytes) else msgspec.json.encode(told)
+        if isinstance(self.body, bytes):
+            body, headers = self.body, self.headers
+        else:
+            body, headers = msgspec.json.encode(self.body), (*_JSON, *self.headers)
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
-            f"Content-Type: {self.content_type}",
             f"Content-Length: {len(body)}",
-            "Cache-Control: no-store",
-            *(f"{name}: {value}" for name, value in self.headers),
+            *(f"{name}: {value}" for name, value in headers),
         ]
         if not any(name == "Connection" for name, _ in self.headers):
             lines.append("Connection: close")

@@ -67,6 +67,10 @@ class Registry(Generic[M]):
         self._channels.setdefault(channel, {})[member_id] = member
         return None
 
+    def joined(self, member_id: str) -> tuple[str, ...]:
+        """Return the channels that a member is in, in the order of joining."""
+        return self._joined.get(member_id, ())
+
     def leave(self, member_id: str, channel: str) -> None:
         """Take a member out of a channel; it need not be in it."""
         joined = self._joined.get(member_id, ())

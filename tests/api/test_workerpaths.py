@@ -19,6 +19,7 @@ from tbtwist.api.insiders import Insiders, is_local
 from tbtwist.api.rates import RateLimit
 from tbtwist.boundaries import BusFigures
 from tbtwist.config.schema import HttpWorker
+from tbtwist.javascript import script
 from tests.api.core import OPEN, Core, CoreTestCase, make_dispatcher
 
 TRUSTING = msgspec.structs.replace(
@@ -36,6 +37,24 @@ BUS = BusFigures(
     incidents={"dropped: gap": 2, "call: CallTimeout": 1, "sent again": 7},
     now={"lane_items": 8, "calls_open": 0},
 )
+
+
+class ScriptTests(CoreTestCase):
+    """GET /tbtwist.js."""
+
+    def test_script(self) -> None:
+        """The JavaScript client is there, whole, with a type and a version."""
+        answer = self.core.get("/tbtwist.js")
+        self.assertEqual((answer.status, answer.body), (200, script().body))
+        self.assertEqual(
+            answer.header("Content-Type"), "text/javascript; charset=utf-8"
+        )
+        self.assertEqual(answer.header("ETag"), script().etag)
+
+    def test_known(self) -> None:
+        """A browser that has this version is told so."""
+        answer = self.core.get("/tbtwist.js", if_none_match=script().etag)
+        self.assertEqual((answer.status, answer.body), (304, b""))
 
 
 class MetricsTests(CoreTestCase):

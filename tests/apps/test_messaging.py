@@ -264,6 +264,17 @@ class WebSocketVerbTests(ConnectedTestCase):
         with self.assertRaises(Undeliverable):
             run(self.app.ws_send_confirmed(CONN, "hi"))
 
+    def test_presence(self) -> None:
+        """Who is in a channel is asked of every ws worker; joining may announce it."""
+        ann, bob = ({"conn_id": name, "user_name": name} for name in ("ann", "bob"))
+        self.port.answer = [[ann], [], [bob]]
+        self.assertEqual(run(self.app.ws_presence("a")), [ann, bob])
+        asked = ("ws*", "ws.presence", {"channel": "a"}, 5.0)
+        self.assertEqual(self.port.calls, [asked])
+        self.app.ws_join_channel(CONN, "a", presence=True)
+        payload = self.port.sent[0].event.payload
+        self.assertEqual(payload, {"conn_id": CONN, "channel": "a", "presence": True})
+
 
 class BoundTests(SynchronousTestCase):
     """Sends that are under way are bounded."""
@@ -319,6 +330,8 @@ class NoBusTests(SynchronousTestCase):
             run(app.ws_send_confirmed(CONN, "x"))
         with self.assertRaises(NoBus):
             run(app.call("http", "stock", {}))
+        with self.assertRaises(NoBus):
+            run(app.ws_presence("a"))
 
     def test_disconnected(self) -> None:
         """After leaving the bus it is like that again."""

@@ -584,6 +584,17 @@ class TopicTests(CoreCase):
         self.run_for(0.1)
         self.assertEqual(len(heard), 1)
 
+    def test_origin(self) -> None:
+        """A subscriber learns who published, and the publication's number."""
+        bus = self.worker("ws-1")
+        heard: list[Publication] = []
+        bus.subscribe("news", heard.append)
+        for text in "xy":
+            bus.publish("news", item(text))
+        self.run_for(0.1)
+        expected = [(str(bus.identity), 1), (str(bus.identity), 2)]
+        self.assertEqual([(each.origin, each.number) for each in heard], expected)
+
     def test_numbers(self) -> None:
         """Gaps are counted for each publisher and topic; a new one has none."""
         seen = Sequences(10)
@@ -594,10 +605,10 @@ class TopicTests(CoreCase):
         self.assertEqual(seen.missed("a", "t", 4), 0)
 
     def test_the_memory_of_numbers_is_bounded(self) -> None:
-        """The topic that was not used for longest is forgotten."""
+        """The topic that was not used for longest is forgotten; no number comes twice."""
         sent = Sequences(2)
         numbers = [sent.next("me", topic) for topic in "abacba"]
-        self.assertEqual(numbers, [1, 1, 2, 1, 1, 1])
+        self.assertEqual(numbers, [1, 1, 2, 1, 2, 3])
         self.assertEqual(topics.REMEMBERED, 10_000)
 
 

@@ -91,6 +91,7 @@ class ExpectationTests(SynchronousTestCase):
             "http_worker.backlog": "a whole number from 1",
             "nginx.max_ws_workers": "a whole number",
             "http_worker.timeout": "a number greater than 0",
+            "ws_worker.resume_s": "a number from 0",
             "manager.restart_delay": "a number",
             "debug": "true or false",
             "session.cookie_secure": "true or false",

@@ -187,14 +187,14 @@ class ConfigurationTests(SynchronousTestCase):
     """``config.yaml`` of the demo."""
 
     def test_loads(self) -> None:
-        """The demo starts with two http workers and one ws worker on the usual ports."""
+        """The demo starts with two http workers and two ws workers on the usual ports."""
         home = Path(self.mktemp())
         home.mkdir()
         environ = {"TB_DATA_DIR": str(home / "data")}
         loaded = load(str(DEMO / "config.yaml"), environ, cwd=home, home=home)
         http, ws = loaded.settings.http_worker, loaded.settings.ws_worker
         self.assertEqual((chat.HTTP_PORT, 2), (http.port, http.workers))
-        self.assertEqual((chat.WS_PORT, 1), (ws.port, ws.workers))
+        self.assertEqual((chat.WS_PORT, 2), (ws.port, ws.workers))
         self.assertEqual((), loaded.warnings)
         self.assertEqual(("tbtwist.demo.chat",), loaded.settings.toolbox.modules)
         self.assertTrue(Path(http.static_root).samefile(DEMO / "static"))

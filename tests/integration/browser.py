@@ -62,10 +62,14 @@ class Browser:
 
         ``context`` is Playwright's, as in ``color_scheme="dark"``.
         """
+        return Visitor(self.page(**context), url)
+
+    def page(self, **context: Any) -> Page:
+        """Return an empty page of somebody with cookies of their own; within `run`."""
         assert self._chromium is not None
         page = self._chromium.new_context(**context).new_page()
         page.set_default_timeout(PATIENCE_MS)
-        return Visitor(page, url)
+        return page
 
     def _open(self, executable: str) -> None:
         expect.set_options(timeout=PATIENCE_MS)

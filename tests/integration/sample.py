@@ -38,6 +38,14 @@ async def secret(request: RequestData):
 async def fails():
     raise RuntimeError("the database password is hunter2")
 
+@export(mod_name="Probe", name="shout", level=0)
+async def shout(app, text: str):
+    return app.ws_broadcast("Probe/room", {"type": "told", "text": text})
+
+@export(mod_name="Probe", name="members", level=0)
+async def members(app):
+    return await app.ws_presence("Probe/room")
+
 @export(mod_name="Probe", websocket_handler="room", level=0)
 def room(app):
     async def on_connect(conn_id, session):

@@ -131,6 +131,46 @@ class ChatTests(TestCase):
             await system.kill(worker)
         await browser.run(go_on)
 
+    async def test_away_for_a_moment(self) -> None:
+        """Who is away while a ws worker dies reads afterwards what the others said."""
+        system, browser, urls = await self.start()
+        said = ("Is everybody here?", "I still am.", "Not any more.")
+        people: list[Visitor] = []
+
+        def begin() -> None:
+            people.extend(browser.visit(urls[number]) for number in (0, 0, 1))
+            for person, name in zip(people, ("Ada", "Grace", "Mary"), strict=True):
+                person.come_in(name)
+            people[0].say(said[0])
+            self.all_hear(people, *said[:1])
+            self.set_offline(people[:2], offline=True)
+
+        def talk() -> None:
+            people[2].say(said[1])
+            people[2].hears(*said[:2])
+            self.set_offline(people[:2], offline=False)
+            people[0].wait_for_room()
+            people[0].say(said[2])
+            self.all_hear(people, *said)
+            for person in people:
+                expect(person.page.get_by_text("may be missing")).to_have_count(0)
+            people[1].sees("Grace", "Ada", "Mary")
+            people[1].screenshot("back-again")
+
+        await browser.run(begin)
+        await system.kill("ws-1")
+        await browser.run(talk)
+
+    def all_hear(self, people: list[Visitor], *texts: str) -> None:
+        """Check that everybody hears exactly this; within `Browser.run`."""
+        for person in people:
+            person.hears(*texts)
+
+    def set_offline(self, people: list[Visitor], *, offline: bool) -> None:
+        """Take people off the network, or bring them back; within `Browser.run`."""
+        for person in people:
+            person.page.context.set_offline(offline)
+
     async def test_every_screen(self) -> None:
         """The page fits a phone as well as a desk, in the light and in the dark."""
         _, browser, urls = await self.start()

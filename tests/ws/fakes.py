@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from tbtwist.auth.cookie import SessionCookies
@@ -97,6 +97,11 @@ class FakeBus:
         self.send_handler: SendHandler | None = None
         self.subscriptions: dict[str, PublicationHandler] = {}
         self.subscription = FakeSubscription()
+        self.numbers: dict[str, int] = {}
+        self.published: list[tuple[str, Item]] = []
+        self.served: dict[str, CallHandler] = {}
+        self.answers: dict[str, Any] = {}
+        self.calls: list[tuple[str, str]] = []
 
     @property
     def identity(self) -> WorkerId:
@@ -125,9 +130,13 @@ class FakeBus:
         self.subscriptions[topic] = handler
         return self.subscription
 
-    def broadcast(self, item: Item, missed: int = 0) -> None:
-        """Do what the bus does with a published broadcast."""
-        self.subscriptions["ws.broadcast"](Publication("ws.broadcast", item, missed))
+    def broadcast(
+        self, item: Item, missed: int = 0, *, origin: str = "http-1.1.aa"
+    ) -> None:
+        """Do what the bus does with a published broadcast, numbered from 1."""
+        number = self.numbers[origin] = self.numbers.get(origin, 0) + 1 + missed
+        publication = Publication("ws.broadcast", item, missed, origin, number)
+        self.subscriptions["ws.broadcast"](publication)
 
     def figures(self) -> BusFigures:
         """Nothing has been done."""
@@ -153,7 +162,8 @@ class FakeBus:
         return succeed(None)
 
     def publish(self, topic: str, item: Item) -> None:
-        """Tell nobody."""
+        """Write it down."""
+        self.published.append((topic, item))
 
     def send(self, item: Item) -> Deferred[None]:
         """Reach nobody."""
@@ -162,11 +172,14 @@ class FakeBus:
     def call(
         self, target: str, method: str, payload: object, *, timeout_s: float
     ) -> Deferred[Any]:
-        """Ask nobody."""
-        return succeed(None)
+        """Answer what the test has put into `answers`; an exception fails the call."""
+        self.calls.append((target, method))
+        answer = self.answers.get(method)
+        return fail(answer) if isinstance(answer, Exception) else succeed(answer)
 
     def serve(self, method: str, handler: CallHandler) -> None:
-        """Answer nobody."""
+        """Keep the handler."""
+        self.served[method] = handler
 
     def on_delivery(self, handler: DeliveryHandler) -> None:
         """Get nothing delivered."""
@@ -303,4 +316,5 @@ def make_gateway(
         clock,
         now,
         counting_random(),
+        [b"s" * 64],
     )

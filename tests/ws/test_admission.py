@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.javascript import script
 from tbtwist.ws.admission import Readiness, Worker, answer
 from tbtwist.ws.handshake import Answer, Head
 from tbtwist.ws.origins import OriginRules
@@ -42,9 +45,33 @@ class PlainTests(SynchronousTestCase):
         for readiness in Readiness:
             told = get("/ready", worker=attrs.evolve(READY, readiness=readiness))
             assert told is not None
-            assert not isinstance(told.body, bytes)
+            assert isinstance(told.body, Mapping)
             found[told.body["status"]] = told.status
         self.assertEqual(found, {"starting": 503, "ready": 200, "draining": 503})
+
+    def test_script(self) -> None:
+        """Pages of any site get the JavaScript client here, and it has a type."""
+        told = get("/tbtwist.js")
+        assert told is not None
+        headers = dict(told.headers)
+        self.assertEqual((told.status, told.body), (200, script().body))
+        self.assertEqual(headers["Content-Type"], "text/javascript; charset=utf-8")
+        self.assertEqual(headers["Access-Control-Allow-Origin"], "*")
+        raw = told.to_bytes()
+        self.assertEqual(raw.count(b"Content-Type:"), 1)
+        self.assertTrue(raw.endswith(script().body))
+
+    def test_known_script(self) -> None:
+        """A browser that has it is told so, without sending it again."""
+        known = {"if-none-match": script().etag}
+        asked = attrs.evolve(head("/tbtwist.js"), headers=known)
+        told = answer(asked, READY, RULES)
+        assert told is not None
+        self.assertEqual((told.status, told.bodiless), (304, True))
+        old = attrs.evolve(asked, headers={"if-none-match": '"older"'})
+        told = answer(old, READY, RULES)
+        assert told is not None
+        self.assertEqual(told.status, 200)
 
     def test_upgrade_required(self) -> None:
         """A browser that opens a WebSocket's address learns what it speaks."""

@@ -85,6 +85,7 @@ class ClientTests(TestCase):
             REACTOR,
             lambda: START,
             counting_random(),
+            [b"s" * 64],
         )
         self.gateway.start()
         self.factory: Any = make_factory(

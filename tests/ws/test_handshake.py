@@ -134,8 +134,8 @@ class AnswerTests(SynchronousTestCase):
             head.split(b"\r\n"),
             [
                 b"HTTP/1.1 200 OK",
-                b"Content-Type: application/json",
                 b"Content-Length: 18",
+                b"Content-Type: application/json",
                 b"Cache-Control: no-store",
                 b"Connection: close",
             ],

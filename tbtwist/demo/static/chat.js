@@ -18,6 +18,7 @@ const line = new Line(socketUrls, {
   state: showState,
   message: (message) => conversation.received(message),
   rtt: (ms) => meter.took(ms),
+  missed: () => conversation.missed(),
 });
 const conversation = new Conversation(line, meter, countUnread);
 const door = new Door(() => {
@@ -27,16 +28,21 @@ const door = new Door(() => {
 
 /** Where the socket is: on the ws workers' ports, or behind a proxy at this very address. */
 function socketUrls() {
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const ports = location.port ? socketPorts : [];
   const hosts = ports.length ? ports.map((port) => `${location.hostname}:${port}`) : [location.host];
-  return hosts.map((host) => `${scheme}//${host}/ws/Chat/room`);
+  return hosts.map((host) => `${location.protocol}//${host}/ws/Chat/room`);
+}
+
+/** The pages of each http worker begin with another ws worker. */
+function spread({ http_ports, ws_ports }) {
+  const first = Math.max(0, http_ports.indexOf(Number(location.port))) % (ws_ports.length || 1);
+  return [...ws_ports.slice(first), ...ws_ports.slice(0, first)];
 }
 
 /** Ask who answers this page's API. */
 async function ask() {
   const { data, ms } = await call("about");
-  socketPorts = data.ws_ports;
+  socketPorts = spread(data);
   meter.answered(data, ms);
 }
 

@@ -1,5 +1,6 @@
 // What the server tells, and what you say. A message that you said waits in the outbox until it
-// comes back from the room; after a broken line it is sent again, under the same id.
+// comes back from the room. The line sends it again after a break, and we do when it is overdue:
+// always under the same id, so that everybody shows it once.
 
 import { keyOf, Roster } from "./roster.js";
 import { Log, showMe, showPeople, toast } from "./view.js";
@@ -51,12 +52,17 @@ export class Conversation {
     const item = this.#log.said({ key: keyOf(me), from: me.name, text, at: seconds(), by: "", own: true });
     const waiting = { text, item, sent: 0 };
     this.#outbox.set(id, waiting);
-    this.#transmit(id, waiting);
+    if (!this.#transmit(id, waiting)) this.#refused({ id, message: "Too much is waiting to be sent." });
   }
 
   #transmit(id, waiting) {
     waiting.sent = performance.now();
-    this.#line.send({ type: "say", text: waiting.text, id });
+    return this.#line.send({ type: "say", text: waiting.text, id });
+  }
+
+  /** Something was said that nobody can bring any more. */
+  missed() {
+    this.#log.came("Something said while you were away may be missing", seconds());
   }
 
   // --- the connection ----------------------------------------------------------------
@@ -71,7 +77,6 @@ export class Conversation {
     setTimeout(() => this.#settle(), SETTLE_MS);
     this.#line.send({ type: "hello" });
     this.#line.beat();
-    for (const [id, waiting] of this.#outbox) this.#transmit(id, waiting);
   }
 
   #settle() {
@@ -137,6 +142,7 @@ export class Conversation {
   }
 
   #left({ conn_id, at }) {
+    if (conn_id === this.#me?.conn_id) return; // our last line, not we
     const gone = this.#roster.leave(conn_id);
     this.#showPeople();
     if (!gone) return;

@@ -1,76 +1,57 @@
-// The WebSocket that stays: reconnects with exponential backoff and jitter, notices a dead
-// line by itself, and measures the way there and back.
+// The WebSocket that stays: tbtwist.js, and a beat that asks who is at the other end and
+// measures the way there and back.
 
-const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 20_000;
+import * as tbtwist from "/tbtwist.js";
+
 const BEAT_MS = 10_000;
-const SERVICE_RESTART = 1012;
 
 export class Line {
-  #urls; #on; #socket = null; #timer = 0; #beat = 0; #failures = 0; #asked = 0; #wanted = false;
+  #urls; #on; #tb = null; #beat = 0; #asked = 0;
 
   /**
    * urls() gives the addresses to choose from. on.state({kind, seconds, code}) is told what
-   * becomes of the line, on.message(object) what arrives, on.rtt(ms) how long a beat took.
+   * becomes of the line, on.message(object) what arrives, on.rtt(ms) how long a beat took, and
+   * on.missed() that something may be missing.
    */
   constructor(urls, on) {
     this.#urls = urls;
     this.#on = on;
-    addEventListener("online", () => this.hurry());
-    addEventListener("pagehide", () => this.close());
-    addEventListener("pageshow", (event) => event.persisted && this.open());
-    document.addEventListener("visibilitychange", () => document.hidden || this.hurry());
   }
 
+  /** Open a new line; whatever an old one still had to send goes with it. */
   open() {
-    this.close();
-    this.#wanted = true;
-    this.#connect();
-  }
-
-  close() {
-    this.#wanted = false;
-    this.#drop();
+    clearInterval(this.#beat);
+    this.#tb?.close();
+    const tb = (this.#tb = tbtwist.connect(this.#urls));
+    tb.on("message", (message) => this.#received(message));
+    tb.on("missed", () => this.#on.missed());
+    tb.on("state", (about) => this.#tb === tb && this.#became(about));
+    this.#beat = setInterval(() => this.beat(), BEAT_MS);
   }
 
   /** Do not wait for the next attempt. */
   hurry() {
-    if (this.#wanted && !this.#socket) this.#connect();
+    this.#tb?.reconnect();
   }
 
+  /** Send what may arrive twice; false if there is no room for it. */
   send(message) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(message));
-    return true;
-  }
-
-  /** Ask who is at the other end: its answer is the beat of this line. */
-  beat() {
-    if (this.#asked) return this.#lost(1006);
-    this.#asked = performance.now();
-    this.send({ type: "whoami" });
-  }
-
-  #connect() {
-    clearTimeout(this.#timer);
-    this.#on.state({ kind: "connecting" });
-    const urls = this.#urls();
-    const socket = new WebSocket(urls[this.#failures % urls.length]);
-    this.#socket = socket;
-    socket.onmessage = (event) => this.#socket === socket && this.#received(event.data);
-    socket.onclose = (event) => this.#socket === socket && this.#lost(event.code);
-    // A line that is neither open nor refused after a while is treated as lost.
-    this.#timer = setTimeout(() => this.#socket === socket && this.#lost(1006), BEAT_MS);
-  }
-
-  #received(text) {
-    let message;
     try {
-      message = JSON.parse(text);
+      this.#tb.send(message, { idempotent: true });
+      return true;
     } catch {
-      return;
+      return false;
     }
-    if (message?.event === "welcome") this.#welcomed();
+  }
+
+  /** Ask who is at the other end. */
+  beat() {
+    if (this.#tb.state !== "open") return;
+    this.#asked = performance.now();
+    this.#tb.send({ type: "whoami" });
+  }
+
+  #received(message) {
     if (message?.event === "you" && this.#asked) {
       this.#on.rtt(performance.now() - this.#asked);
       this.#asked = 0;
@@ -78,36 +59,9 @@ export class Line {
     this.#on.message(message);
   }
 
-  #welcomed() {
-    clearTimeout(this.#timer);
-    clearInterval(this.#beat);
-    this.#failures = 0;
+  #became({ state, code, retryInMs = 0 }) {
     this.#asked = 0;
-    this.#beat = setInterval(() => this.beat(), BEAT_MS);
-    this.#on.state({ kind: "open" });
-  }
-
-  #lost(code) {
-    this.#drop();
-    const delay = this.#delay(code);
-    this.#failures += 1;
-    this.#timer = setTimeout(() => this.#connect(), delay);
-    this.#on.state({ kind: navigator.onLine ? "waiting" : "offline", seconds: Math.ceil(delay / 1000), code });
-  }
-
-  /** Soon after a restart that was announced, spread over a second; else later each time. */
-  #delay(code) {
-    if (code === SERVICE_RESTART && this.#failures === 0) return 100 + Math.random() * 900;
-    const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures);
-    return ceiling / 2 + Math.random() * (ceiling / 2);
-  }
-
-  #drop() {
-    clearTimeout(this.#timer);
-    clearInterval(this.#beat);
-    this.#asked = 0;
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.close(1000);
+    const kind = state === "waiting" && !navigator.onLine ? "offline" : state;
+    this.#on.state({ kind, code, seconds: Math.ceil(retryInMs / 1000) });
   }
 }

@@ -11,14 +11,15 @@ const CLOSED_BECAUSE = {
 let countdown = 0;
 let openedBefore = false;
 
-/** Show what has become of the line: {kind, seconds, code} as Line tells it. */
+/** Show what has become of the line: {kind, seconds, code} as `Line` tells it. */
 export function showState({ kind, seconds, code }) {
   clearTimeout(countdown);
   byId("state").dataset.kind = kind;
-  byId("retry").hidden = kind !== "waiting" || seconds < 3;
+  byId("retry").hidden = kind !== "closed" && (kind !== "waiting" || seconds < 3);
   if (kind === "open") say("Connected");
   else if (kind === "connecting") say(openedBefore ? "Reconnecting…" : "Connecting…");
   else if (kind === "offline") say("You are offline");
+  else if (kind === "closed") say(CLOSED_BECAUSE[code] ?? "The server closed the line.");
   else countDown(seconds, CLOSED_BECAUSE[code] ?? "The line broke.");
   openedBefore ||= kind === "open";
 }
