@@ -7,7 +7,7 @@ which one runs. All methods are called on the reactor's thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -100,6 +100,9 @@ class EventBus(Protocol):
     @property
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
+
+    def figures(self) -> Mapping[str, int]:
+        """What was taken, given, lost and done again (`tbtwist.observe.metrics`)."""
 
     def colleagues(self, role: str) -> int:
         """How many workers of ``role`` the broker has announced."""
@@ -215,8 +218,13 @@ class ManagerPort(Protocol):
     def start_worker(self, role: Role) -> Deferred[str]:
         """Start one more worker; fires with its id when it serves."""
 
-    def stop_worker(self, worker_id: str) -> Deferred[None]:
-        """Let one worker drain and leave."""
+    def stop_worker(self, worker_id: str, *, graceful: bool = True) -> Deferred[None]:
+        """Let one worker drain and leave; ungraceful, it is killed."""
+
+    def restart_worker(
+        self, say: Callable[[UpdateStep], None], worker_id: str
+    ) -> Deferred[None]:
+        """Replace one worker as `update` does."""
 
     def scale(self, role: Role, count: int) -> Deferred[None]:
         """Start or stop workers until there are ``count`` of ``role``."""

@@ -128,7 +128,7 @@ class ManagerBusy(TbtwistError):
 
 @attrs.define(eq=False)
 class UnknownWorker(TbtwistError):
-    """There is no worker {worker} to stop; there are: {known}."""
+    """There is no worker {worker} that could be stopped; there are: {known}."""
 
     worker: str
     known: str
@@ -227,7 +227,7 @@ class Refused(TbtwistError):
 
 @attrs.define(eq=False)
 class SecretUnusable(TbtwistError):
-    """The session secret cannot be used: {reason}."""
+    """The secret cannot be used: {reason}."""
 
     reason: str
 

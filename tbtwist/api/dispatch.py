@@ -142,6 +142,17 @@ class Dispatcher:
             bus=self.bus_figures,
         )
 
+    def figures(self) -> Mapping[str, int]:
+        """Return what has been counted, for the manager."""
+        pool = self.app.pool
+        return {
+            **self._figures.told(),
+            "STREAMS": self.streams.count,
+            "POOL_BUSY": pool.busy,
+            "POOL_WAITING": pool.queued,
+            "POOL_OVERDUE": pool.overdue,
+        }
+
     # --- for the fronts ------------------------------------------------------
 
     def owns(self, path: str) -> bool:

@@ -48,11 +48,19 @@ def load_secrets(
             f" with at least {MIN_PRODUCTION_CHARS} characters"
         )
         raise SecretUnusable(reason=reason)
+    return (kept_secret(data_dir / FILE_NAME, random),)
+
+
+def kept_secret(path: Path, random: RandomBytes) -> bytes:
+    """Return the secret in the file at ``path``, made if it is not there.
+
+    Raises:
+        SecretUnusable: the file is open to others, damaged, or cannot be made.
+    """
     try:
-        return (_kept(data_dir / FILE_NAME, random),)
+        return _kept(path, random)
     except OSError as error:
-        reason = f"{data_dir / FILE_NAME}: {error.strerror}"
-        raise SecretUnusable(reason=reason) from error
+        raise SecretUnusable(reason=f"{path}: {error.strerror}") from error
 
 
 def token_secrets(settings: Settings, cookie: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -103,7 +111,7 @@ def _kept(path: Path, random: RandomBytes) -> bytes:
 
 def _make(path: Path, random: RandomBytes) -> None:
     """Put a new secret at ``path`` in one step, or leave what is there by then."""
-    draft = path.with_name(f"{FILE_NAME}.{random(8).hex()}")
+    draft = path.with_name(f"{path.name}.{random(8).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as out:

@@ -12,7 +12,7 @@ unacknowledged is sent again as soon as its destination is back in the table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -47,6 +47,7 @@ from tbtwist.bus.wire import Outbox, Surroundings, Wire
 from tbtwist.errors import BadFrame
 from tbtwist.events import Item
 from tbtwist.identity import WorkerId
+from tbtwist.observe.metrics import bus_figures
 from tbtwist.services import wait, wait_until
 
 _log = Logger()
@@ -61,7 +62,7 @@ class BusCore:
         name = str(identity)
         outbox = Outbox(clock, wire, name)
         around = self._around = Surroundings(clock, name, config, wire, outbox)
-        budget = Budget(config.total_bytes)
+        budget = self._budget = Budget(config.total_bytes)
         self._identity = identity
         self._forwards = Forwards(around, budget)
         self._sends = Sends(around, budget)
@@ -80,6 +81,16 @@ class BusCore:
     def counters(self) -> Counter[str]:
         """What was dropped, refused or sent again, by reason."""
         return self._around.counters
+
+    def figures(self) -> Mapping[str, int]:
+        """As `EventBus.figures`."""
+        around = self._around
+        return {
+            "BUS_IN": around.traffic.taken,
+            "BUS_OUT": around.traffic.given,
+            "BUS_QUEUED_BYTES": self._budget.used_bytes,
+            **bus_figures(around.counters),
+        }
 
     # --- lifetime
 

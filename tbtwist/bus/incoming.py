@@ -98,6 +98,7 @@ class Deliveries:
         self, record: Record, parcel: Parcel, handler: DeliveryHandler
     ) -> list[Packed]:
         stamp = parcel.stamp
+        self._around.traffic.taken += 1
         try:
             item = unpack(parcel.items[0])
             again = record.redelivered(stamp)
@@ -157,6 +158,7 @@ class Receptions:
 
     def _take(self, parcel: Parcel) -> str:
         """Return why the item was not taken, or nothing."""
+        self._around.traffic.taken += 1
         if self._handler is None:
             return "this worker has no connections"
         try:

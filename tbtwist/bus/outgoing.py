@@ -46,6 +46,7 @@ class Forwards(LaneBook):
         if self._closed:
             self._around.counters[f"dropped: {CLOSED}"] += 1
             return False
+        self._around.traffic.given += 1
         has_room = lane.put(pack(item))
         self._pump(lane)
         return has_room
@@ -174,6 +175,7 @@ class Sends(LaneBook):
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._open(key)
+        self._around.traffic.given += 1
         lane.put(packed, done)
         self._pump(lane)
 

@@ -112,6 +112,7 @@ class Topics:
         """As `EventBus.publish`."""
         name = encode_topic(topic)
         header, body = pack(item)
+        self._around.traffic.given += 1
         number = encode_number(self._sent.next(self._identity, topic))
         route = encode_route(Verb.PUBLISH, "", self._identity, number)
         if not self._wire.publish((name, route, header, body)):
@@ -141,6 +142,7 @@ class Topics:
     def received(self, frames: Sequence[bytes]) -> None:
         """Give a publication to those who subscribed to its topic."""
         name, about, header, body = only(frames, 4)
+        self._around.traffic.taken += 1
         topic, route = decode_topic(name), decode_route(about)
         handlers = tuple(self._subscribed.get(topic, ()))
         missed = self._seen.missed(route.origin, topic, decode_number(route.rest))

@@ -94,6 +94,14 @@ class Outbox:
             self._flushing = None
 
 
+@attrs.define(eq=False)
+class Traffic:
+    """How many messages of ours were taken from the bus and given to it."""
+
+    taken: int = 0
+    given: int = 0
+
+
 @attrs.frozen(eq=False)
 class Surroundings:
     """What every part of one bus works with; ``counters`` counts drops by reason."""
@@ -105,6 +113,7 @@ class Surroundings:
     outbox: Outbox
     table: Table = attrs.Factory(Table)
     counters: Counter[str] = attrs.Factory(Counter)
+    traffic: Traffic = attrs.Factory(Traffic)
 
 
 def batches(parcels: Sequence[Parcel]) -> list[list[Parcel]]:

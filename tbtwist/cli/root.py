@@ -10,7 +10,7 @@ from typing_extensions import override
 from tbtwist.cli.changing import scale, update, worker_start, worker_stop
 from tbtwist.cli.configuration import config
 from tbtwist.cli.failures import explain
-from tbtwist.cli.information import status, version
+from tbtwist.cli.information import status, ui, version
 from tbtwist.cli.lifecycle import restart, start, stop
 from tbtwist.cli.options import common_options, is_verbose
 from tbtwist.cli.session import session
@@ -46,7 +46,7 @@ def tbtwist() -> None:
 
 _VERBS = (
     *(start, stop, restart, status, update, scale, worker_start, worker_stop),
-    *(config, session, version),
+    *(ui, config, session, version),
 )
 
 for verb in _VERBS:

@@ -8,6 +8,7 @@ from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
+from tbtwist.observe.metrics import bus_figures
 from tbtwist.roles.joining import DRAIN_MARGIN_S
 from tbtwist.roles.process import Process
 from tbtwist.services import wait_until
@@ -62,5 +63,5 @@ class BrokerRole:
             self._service.stopService()
 
     def figures(self) -> Mapping[str, int]:
-        """Nothing that the manager shows."""
-        return {}
+        """Return what could not be routed."""
+        return bus_figures(self._service.table.counters)

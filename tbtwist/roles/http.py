@@ -26,6 +26,7 @@ from tbtwist.http.mounts import Mounts
 from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
+from tbtwist.observe.metrics import REQUESTS
 from tbtwist.roles.identification import HttpIdentification
 from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
 from tbtwist.roles.probing import probe
@@ -198,9 +199,16 @@ class HttpRole:
         await self._pool.stopService()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many requests were served; a good moment to look at the bus."""
+        """Return what was counted; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
-        return {"REQUESTS_TOTAL": self._health.requests_total}
+        return {
+            REQUESTS: self._health.requests_total,
+            "IN_FLIGHT": self._health.in_flight,
+            "HTTP_CONNECTIONS": self._site.connections,
+            "HTTP_WAITING": self._site.house.admission.waiting,
+            **self._core.figures(),
+            **self._bus.figures(),
+        }
 
 
 def on_zeromq(process: Process) -> HttpRole:

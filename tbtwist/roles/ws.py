@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IListeningPort
 from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
+from tbtwist.observe.metrics import CONNECTIONS
 from tbtwist.roles.identification import ws_identifier
 from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
 from tbtwist.roles.process import Process
@@ -95,8 +96,14 @@ class WsRole:
             self._listener.close()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many connections there are."""
-        return {"CONNECTIONS": self._gateway.connections}
+        """Return how many connections there are, and what was counted."""
+        counts, bus = self._gateway.counts.told(), self._bus.figures()
+        return {
+            **bus,
+            **counts,
+            **{name: bus.get(name, 0) + counts[name] for name in bus.keys() & counts},
+            CONNECTIONS: self._gateway.connections,
+        }
 
 
 def on_zeromq(process: Process) -> WsRole:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -117,6 +117,10 @@ class FakeBus:
     def broadcast(self, item: Item, missed: int = 0) -> None:
         """Do what the bus does with a published broadcast."""
         self.subscriptions["ws.broadcast"](Publication("ws.broadcast", item, missed))
+
+    def figures(self) -> Mapping[str, int]:
+        """Nothing was counted."""
+        return {}
 
     def colleagues(self, role: str) -> int:
         """Nobody else is there."""
