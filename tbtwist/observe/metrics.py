@@ -35,7 +35,11 @@ LAG_US: Final = "LAG_US"
 _MOST_REASONS: Final = 20
 _LONGEST_REASON: Final = 60
 _NO_WORD: Final = re.compile(r"[^A-Z0-9]+")
-_LOST: Final = ("dropped", "undeliver", "publication", "subscription", "forgotten")
+_LOST: Final = ("dropped", "undeliverable", "publication", "subscription", "poison")
+_HARMLESS: Final = frozenset(
+    {"dropped: old epoch", "dropped: repetition", "dropped: gap"}
+)
+"""What a lane sends again anyway, or had been taken before."""
 
 
 @attrs.frozen
@@ -116,7 +120,11 @@ def spread(prefix: str, counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
 
 def bus_figures(counters: Mapping[str, int]) -> dict[str, int]:
     """Return what a bus counted, losses apart from what was only done again."""
-    lost = {why: n for why, n in counters.items() if why.startswith(_LOST)}
+    lost = {
+        why: n
+        for why, n in counters.items()
+        if why.startswith(_LOST) and why not in _HARMLESS
+    }
     again = {why: n for why, n in counters.items() if why not in lost}
     return {**dict(spread(DROPPED, lost)), **dict(spread("BUS_EVENT_", again))}
 

@@ -71,6 +71,7 @@ settings = Settings(
 world = World(
     reactor=reactor, environ=os.environ, pid=os.getpid(), now=time.time, random=random.random,
     command=lambda spec: (sys.executable, worker, spec.id), measure=lambda pid: None,
+    reload=lambda: settings,
 )
 supervisor = Supervisor(settings, world, Hooks())
 

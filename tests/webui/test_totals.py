@@ -180,13 +180,21 @@ class ExpositionTests(SynchronousTestCase):
     def test_losses_and_repetitions(self) -> None:
         """What the bus lost is a drop; what it only did again is none."""
         found = bus_figures(
-            {"dropped: gap": 2, "sent again": 3, "undelivered: full": 1}
+            {
+                "dropped: bad frame": 2,
+                "dropped: repetition": 4,
+                "sent again": 3,
+                "undeliverable: gone": 1,
+                "undelivered: unreachable": 5,
+            }
         )
         self.assertEqual(
             {
-                "DROPPED_DROPPED_GAP": 2,
-                "DROPPED_UNDELIVERED_FULL": 1,
+                "DROPPED_DROPPED_BAD_FRAME": 2,
+                "DROPPED_UNDELIVERABLE_GONE": 1,
+                "BUS_EVENT_DROPPED_REPETITION": 4,
                 "BUS_EVENT_SENT_AGAIN": 3,
+                "BUS_EVENT_UNDELIVERED_UNREACHABLE": 5,
             },
             found,
         )
