@@ -37,7 +37,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 def ui(ctx: click.Context, *, opens: bool) -> None:
     """Print a link to the web UI; it lets one browser in, within 15 minutes."""
     settings = find_manager(ctx).settings
-    link = world(ctx).control(Path(settings.data_dir)).login_link()
+    link = world(ctx).connect(Path(settings.data_dir)).login_link()
     click.echo(link)
     if opens:
         click.launch(link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import attrs
@@ -30,8 +30,11 @@ class Record(Protocol):
         """Keep one record."""
 
 
+@attrs.frozen
 class LiveFeed:
-    """The answer to somebody who may read the feed."""
+    """The answer to somebody who may read the feed, as long as ``still_in`` says so."""
+
+    still_in: Callable[[], bool]
 
 
 @attrs.frozen(eq=False)
@@ -73,7 +76,7 @@ class Door:
             return page if reads else failures.method_not_allowed(("GET",))
         caller = self._gate.admit(asked)
         if asked.path.removeprefix(LEGACY_PREFIX) == EVENTS and asked.method == "GET":
-            return LiveFeed()
+            return LiveFeed(self._gate.still_in(asked))
         return await self._api.answer(asked, caller)
 
     def _through_the_door(self, asked: Asked) -> Response:

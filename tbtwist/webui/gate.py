@@ -104,6 +104,17 @@ class Gate:
         self.attempts.succeeded(address)
         return Caller(f"api {address}")
 
+    def still_in(self, asked: Asked) -> Callable[[], bool]:
+        """Return what tells whether who was admitted still is: a page that watches.
+
+        A session ends neither by watching nor while it is watched, but by a logout
+        and after its time.
+        """
+        if _given_secret(asked):
+            return lambda: True
+        token = asked.cookie(self.cookie)
+        return lambda: self.visitors.find(token) is not None
+
     def enter(self, link: str, address: str) -> tuple[str, Visit]:
         """Let a browser in that has a link, which is used up; return its cookie.
 

@@ -70,8 +70,14 @@ class ManagerRequest(Request):
 class Reader:
     """A browser that reads the feed (`tbtwist.webui.feed.Listener`)."""
 
-    def __init__(self, request: Any, left: Callable[[Reader], None]) -> None:
+    def __init__(
+        self,
+        request: Any,
+        left: Callable[[Reader], None],
+        still_in: Callable[[], bool],
+    ) -> None:
         self._request = request
+        self._still_in = still_in
         self._paused = False
         self._unsent = 0
         self._lost = 0
@@ -88,18 +94,22 @@ class Reader:
 
         One who reads nothing at all is cut off, and starts anew when it comes back.
         """
-        if not self._open:
-            return
-        if self._paused:
-            if droppable:
-                self._lost += 1
-                return
-            self._unsent += 1
-            if self._unsent > _MOST_UNSENT:
-                self._open = False
-                self._request.channel.forceAbortClient()
-                return
-        self._request.write(made)
+        if self._open and not self._still_in():
+            self.close()
+        if self._open and self._fits(droppable=droppable):
+            self._request.write(made)
+
+    def _fits(self, *, droppable: bool) -> bool:
+        if not self._paused:
+            return True
+        if droppable:
+            self._lost += 1
+            return False
+        self._unsent += 1
+        if self._unsent > _MOST_UNSENT:
+            self._open = False
+            self._request.channel.forceAbortClient()
+        return self._open
 
     def close(self) -> None:
         """End the answer."""
@@ -150,14 +160,14 @@ class Front(Resource):
         if left:
             return
         if isinstance(answer, LiveFeed):
-            self._begin_feed(request)
+            self._begin_feed(request, answer.still_in)
         else:
             _send(request, answer)
 
-    def _begin_feed(self, request: Any) -> None:
+    def _begin_feed(self, request: Any, still_in: Callable[[], bool]) -> None:
         request.setHeader(b"content-type", b"text/event-stream; charset=utf-8")
         request.setHeader(b"x-accel-buffering", b"no")
-        reader = Reader(request, self._feed.leave)
+        reader = Reader(request, self._feed.leave, still_in)
         request.write(b"retry: 1000\n\n")
         if not self._feed.join(reader):
             message = f"There are {MOST_LISTENERS} readers already"

@@ -13,6 +13,7 @@ from tbtwist.services import Background
 from tbtwist.webui.feed import MOST_LISTENERS
 from tbtwist.webui.pages import SECURITY
 from tbtwist.webui.site import MAX_BODY_BYTES, make_factory
+from tbtwist.webui.visitors import IDLE_S
 from tests.webui.cases import SECRET, DoorCase
 
 
@@ -161,6 +162,26 @@ class StreamTests(SiteCase):
         """Without secret or session nobody reads along."""
         answer = self.exchange("GET /api/events HTTP/1.1")
         self.assertTrue(answer.startswith(b"HTTP/1.1 403"))
+
+    def test_log_out(self) -> None:
+        """Who logs out reads no more, in whichever window; who watches is not idle."""
+        browser = self.log_in()
+        self.feed.start()
+        self.addCleanup(self.feed.stop)
+        protocol, wire = self.connect()
+        protocol.dataReceived(
+            f"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Cookie: {browser.cookie}\r\n\r\n".encode()
+        )
+        for _ in range(3):
+            self.clock.advance(IDLE_S - 1)
+        self.assertEqual(200, browser.get("/api/status").status)
+        browser.post("/logout")
+        self.clock.advance(1)
+        self.assertTrue(wire.value().endswith(b"0\r\n\r\n"))
+        wire.clear()
+        self.clock.advance(1)
+        self.assertEqual(b"", wire.value())
 
     def test_slow_reader(self) -> None:
         """Who does not keep up misses ticks, is told how many, and holds nobody up."""
