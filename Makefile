@@ -16,7 +16,7 @@ TESTS  ?= tests
 UNIT   := $(shell ls -d tests/*/ tests/test_*.py 2>/dev/null | grep -v -e integration -e parity -e __pycache__ | \
 	sed -e 's,/$$,,' -e 's,\.py$$,,' -e 's,/,.,g')
 
-.PHONY: run test unit check lint types layers docs news wheel bench coverage format clean
+.PHONY: run test unit check lint types layers docs news wheel bench conformance coverage format clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tbtwist start --demo
@@ -66,6 +66,10 @@ bench: $(VENV)/.bench
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The Autobahn TestSuite; CONTRIBUTING.md tells how to get it.
+conformance: $(VENV)/.test
+	$(BIN)/python -m benchmarks.conformance --all
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "tbtwist needs Python 3.11 or newer with venv; set PYTHON=/path/to/python" >&2; exit 1; }

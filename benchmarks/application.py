@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tbtwist import RequestData, Result, export
+from tbtwist import App, RequestData, Result, export
 
 
 @export(mod_name="Bench", name="greet", level=1, request_as_kwarg=True)
@@ -16,10 +16,13 @@ async def greet(name: str, request: RequestData | None = None) -> Result:
 
 
 @export(mod_name="Bench", websocket_handler="echo", level=0)
-def echo() -> dict[str, Callable[..., Any]]:
-    """Serve ``/ws/Bench/echo``, which sends everything back."""
+def echo(app: App) -> dict[str, Callable[..., Any]]:
+    """Serve ``/ws/Bench/echo``: it sends JSON back, and everything else to all."""
 
     async def on_message(payload: Any) -> Any:
-        return payload
+        if "raw" not in payload:
+            return payload
+        app.ws_broadcast("Bench/echo", {"type": "told", "text": payload["raw"]})
+        return None
 
     return {"on_message": on_message}

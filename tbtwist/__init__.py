@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tbtwist.apps.request import RequestData as RequestData
     from tbtwist.apps.result import Result as Result
     from tbtwist.apps.runner import deferred_to_future as deferred_to_future
+    from tbtwist.client import connect as connect, connect_async as connect_async
 
 __version__ = "0.1.0"
 
@@ -21,6 +22,8 @@ _PUBLIC = {
     "App": "tbtwist.apps.registry",
     "RequestData": "tbtwist.apps.request",
     "Result": "tbtwist.apps.result",
+    "connect": "tbtwist.client",
+    "connect_async": "tbtwist.client",
     "deferred_to_future": "tbtwist.apps.runner",
     "export": "tbtwist.apps.registry",
     "get_app": "tbtwist.apps.registry",
@@ -31,6 +34,8 @@ __all__ = [
     "RequestData",
     "Result",
     "__version__",
+    "connect",
+    "connect_async",
     "deferred_to_future",
     "export",
     "get_app",

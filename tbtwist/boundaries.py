@@ -65,6 +65,10 @@ class Lane(Protocol):
     may have been handled twice is marked.
     """
 
+    @property
+    def empty(self) -> bool:
+        """Whether everything forwarded has been acknowledged."""
+
     def forward(self, item: Item) -> bool:
         """Take ``item``; False when the window is full from now on.
 
@@ -86,6 +90,19 @@ class Subscription(Protocol):
         """End it; calling this twice is fine."""
 
 
+@attrs.frozen
+class BusFigures:
+    """What a bus has done so far, and what it has at hand.
+
+    ``done`` counts messages by what became of them, ``incidents`` whatever was
+    dropped, refused or repeated by its reason; ``now`` are amounts of this moment.
+    """
+
+    done: Mapping[str, int] = attrs.Factory(dict)
+    incidents: Mapping[str, int] = attrs.Factory(dict)
+    now: Mapping[str, int] = attrs.Factory(dict)
+
+
 class EventBus(Protocol):
     """The four verbs, each with its promise (publish, forward, send, call).
 
@@ -101,11 +118,15 @@ class EventBus(Protocol):
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
 
-    def figures(self) -> Mapping[str, int]:
-        """What was taken, given, lost and done again (`tbtwist.observe.metrics`)."""
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was dropped, refused, missed or sent again, by reason."""
 
     def colleagues(self, role: str) -> int:
         """How many workers of ``role`` the broker has announced."""
+
+    def figures(self) -> BusFigures:
+        """Return what has been done, what went wrong, and what is at hand."""
 
     def connect(self) -> Deferred[None]:
         """Join the bus; fires when `connected` is true for the first time."""

@@ -116,6 +116,39 @@ class ControlFailed(TbtwistError):
     reason: str
 
 
+# --- nginx -------------------------------------------------------------------
+
+
+class NginxMissing(TbtwistError):
+    """There is no nginx here; install it, or say where it is with NGINX_PATH."""
+
+
+@attrs.define(eq=False)
+class NginxRefuses(TbtwistError):
+    """nginx refuses its configuration: {reason}"""  # noqa: D415
+
+    reason: str
+
+
+class NginxNotRunning(TbtwistError):
+    """nginx is not running, so there is nothing to reload."""
+
+
+@attrs.define(eq=False)
+class NginxNotPermitted(TbtwistError):
+    """This needs more rights, try it with sudo: {reason}"""  # noqa: D415
+
+    reason: str
+
+
+@attrs.define(eq=False)
+class CannotInstall(TbtwistError):
+    """The site cannot be written to {path}: {reason}."""
+
+    path: str
+    reason: str
+
+
 # --- applications ------------------------------------------------------------
 
 
@@ -155,6 +188,15 @@ class ModuleFailed(TbtwistError):
     """The application module {module} cannot be loaded: {where}: {reason}."""
 
     module: str
+    where: str
+    reason: str
+
+
+@attrs.define(eq=False)
+class StartFailed(TbtwistError):
+    """{function}, which runs at the start, failed: {where}: {reason}."""
+
+    function: str
     where: str
     reason: str
 
@@ -210,6 +252,17 @@ class NoBus(TbtwistError):
     """This application is not connected to a bus."""
 
 
+# --- inside another program --------------------------------------------------
+
+
+class OnReactorThread(TbtwistError):
+    """This waits for the event loop, so it cannot be called on the loop's own thread."""
+
+
+class NotStarted(TbtwistError):
+    """App not initialized"""  # noqa: D415 - ToolBoxV2's words
+
+
 # --- HTTP --------------------------------------------------------------------
 
 
@@ -227,8 +280,16 @@ class Refused(TbtwistError):
 
 @attrs.define(eq=False)
 class SecretUnusable(TbtwistError):
-    """The secret cannot be used: {reason}."""
+    """The session secret cannot be used: {reason}."""
 
+    reason: str
+
+
+@attrs.define(eq=False)
+class PrivateFileUnusable(TbtwistError):
+    """{path} {reason}."""
+
+    path: str
     reason: str
 
 
@@ -240,6 +301,13 @@ class KeysUnavailable(TbtwistError):
 
 
 # --- the bus -----------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class BusKeysUnusable(TbtwistError):
+    """The keys of the bus cannot be used: {reason}."""
+
+    reason: str
 
 
 @attrs.define(eq=False)
@@ -288,6 +356,14 @@ class QueueFull(TbtwistError):
 
     target: str
     limit: str
+
+
+@attrs.define(eq=False)
+class NoBroker(TbtwistError):
+    """There is no broker for the data directory {data_dir}: {reason}."""
+
+    data_dir: str
+    reason: str
 
 
 @attrs.define(eq=False)

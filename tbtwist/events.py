@@ -31,11 +31,12 @@ class EventType(StrEnum):
     CUSTOM = "custom"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The header of a message: who says what to whom.
 
     ``payload`` has only what msgpack can carry: None, bool, int, float, str,
-    bytes, lists and dicts with string keys. ``ttl`` is in seconds.
+    bytes, lists and dicts with string keys. ``ttl`` is in seconds. Values, which
+    refer to nobody who refers to them: the garbage collector need not look at them.
     """
 
     type: str
@@ -47,7 +48,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ttl: float = 60.0
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event and the raw bytes that it is about."""
 
     event: Event
@@ -77,9 +78,11 @@ class Publication(msgspec.Struct, frozen=True):
     """A published item as a subscriber gets it.
 
     ``missed`` is how many publications of this publisher and topic were lost
-    before this one.
+    before this one; ``number`` counts from 1 for each ``(origin, topic)``.
     """
 
     topic: str
     item: Item
     missed: int = 0
+    origin: str = ""
+    number: int = 0

@@ -22,6 +22,9 @@ from tbtwist.errors import BadFrame
 RandomBytes = Callable[[int], bytes]
 """A source of randomness, as ``secrets.token_bytes``."""
 
+CLIENT_ROLE: Final = "client"
+"""The role of programs that are no workers: they get no keys, and nobody waits for them."""
+
 _SLOT: Final = re.compile(r"(?P<role>[a-z]+)-(?P<index>[1-9][0-9]{0,4})\Z")
 _IDENTITY: Final = re.compile(
     r"(?P<slot>[a-z]+-[1-9][0-9]{0,4})\.(?P<generation>[0-9]{1,9})\.(?P<nonce>[0-9a-f]+)\Z"

@@ -7,9 +7,11 @@ this module only to list the commands, and txzmq pulls in a reactor.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -50,6 +52,7 @@ class Options(UsageOptions):
     optFlags: Sequence[Sequence[object]] = (
         ("verbose", "v", "Log debug events too."),
         ("console", None, "Show people the workers' states (manager)."),
+        ("reload", None, "Replace the http workers when code changes (manager)."),
     )
     loaded: Loaded
     descriptors: dict[str, int]
@@ -62,6 +65,7 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Check, load the configuration, and choose reactor, log and pid file."""
         self._check()
+        _explain_when_asked()
         from tbtwist.uvreactor import install_best
 
         install_best()
@@ -151,15 +155,17 @@ class Options(UsageOptions):
         from tbtwist.errors import AlreadyRunning
         from tbtwist.net.locking import ProcessLock
 
-        guards_itself = self["role"] in {"manager", "broker"}
-        if guards_itself or self.lifeline is not None:
-            return None  # in an update two generations of a slot overlap
-        path = self.data_dir / "run" / f"{self.slot}.lock"
+        if self["role"] in {"manager", "broker"}:
+            return None  # they guard themselves
+        supervised = self.lifeline is not None  # two generations of a slot overlap
+        path, pid = self.data_dir / "run" / f"{self.slot}.lock", os.getpid()
         try:
-            return ProcessLock.take(path, what=self.slot, pid=os.getpid())
+            return ProcessLock.take(path, what=self.slot, pid=pid, shared=supervised)
         except AlreadyRunning as error:
-            hint = f" Give this one another --worker-id, like {self['role']}-2."
-            raise SystemExit(f"{error}{hint}") from error
+            hint = f"Give this one another --worker-id, like {self['role']}-2."
+            if supervised:
+                hint = "It was started by hand: stop it, and the manager's will start."
+            raise SystemExit(f"{error} {hint}") from error
 
 
 def chosen_observer() -> ILogObserver | None:
@@ -209,7 +215,7 @@ def _process(options: Options, reactor: Any) -> Process:
             notifier=options.notifier,
             lifeline=options.lifeline,
             on_failed_start=lambda: _remove_pidfile(options.twistd["pidfile"]),
-            on_ready=_settle_memory,
+            on_ready=settle_memory,
         ),
         settings=options.loaded.settings,
         warnings=options.loaded.warnings,
@@ -227,6 +233,7 @@ def _process(options: Options, reactor: Any) -> Process:
         verbose=bool(options["verbose"]),
         log_format=options["log-format"],
         reload=lambda: _settings(options["config"]),
+        reloads=bool(options["reload"]),
         probing=os.environ.pop("TB_PROBING", "") == "1",
     )
 
@@ -239,7 +246,13 @@ def _identity(options: Options) -> WorkerId:
     return WorkerId.new(slot, generation, secrets.token_bytes)
 
 
-def _settle_memory() -> None:
+def _explain_when_asked() -> None:
+    """On SIGUSR2, write what every thread is doing, whatever the reactor does."""
+    if sys.__stderr__ is not None:
+        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__, all_threads=True)
+
+
+def settle_memory() -> None:
     """Keep the collector from looking again and again at what stays anyway.
 
     All that is loaded when a role gets ready lives as long as the process; what a

@@ -61,3 +61,15 @@ async def wait_until(
             return False
         await wait(clock, 0.02)
     return True
+
+
+async def wait_until_twice(
+    clock: IReactorTime, reached: Callable[[], bool], pause_s: float, timeout_s: float
+) -> bool:
+    """Wait until ``reached``, and still so after a pause: others hear of it late."""
+    deadline = clock.seconds() + timeout_s
+    while await wait_until(clock, reached, deadline - clock.seconds()):
+        await wait(clock, pause_s)
+        if reached():
+            return True
+    return False

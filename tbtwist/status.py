@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
 SCHEMA_VERSION = 1
 
+BUS_FIGURE = "BUS:"
+"""How the names of a worker's figures about its bus begin."""
+
 Role = Literal["http", "ws", "broker"]
 WorkerState = Literal["starting", "running", "draining", "backoff", "stopped", "failed"]
 
 
 class LastExit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker's previous process ended, and why, in words."""
+    """How a worker's previous process ended, and why, in words.
+
+    ``in_flight`` is how many requests it said it was at work on, a moment before;
+    ``lines`` are the last that it wrote, the stacks of one that hung among them.
+    """
 
     at: str
     code: int | None
     signal: str | None
     reason: str
+    generation: int = 0
+    in_flight: int | None = None
+    lines: tuple[str, ...] = ()
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None."""
+    """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None.
+
+    ``bus_pending`` are items that its bus has at hand, ``bus_incidents`` what was
+    dropped, refused or repeated; the worker's ``/metrics`` says more.
+    ``drops`` counts by reason what a ws worker could not bring to its end.
+    ``bus`` counts what was dropped, refused, missed or sent again, by reason.
+    """
 
     id: str
     role: Role
@@ -37,7 +54,12 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_pending: int | msgspec.UnsetType | None = msgspec.UNSET
+    bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
+    drops: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     last_exit: LastExit | None = None
+    bus: Mapping[str, int] = {}
+    exits: tuple[LastExit, ...] = ()
     detail: str = ""
 
 

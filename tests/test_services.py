@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.services import Background, wait, wait_until
+from tbtwist.services import Background, wait, wait_until, wait_until_twice
 
 
 class Trouble(Exception):
@@ -121,3 +121,33 @@ class WaitTests(SynchronousTestCase):
         self.assertNoResult(waiting)
         self.clock.pump([0.02] * 2)
         self.assertFalse(self.successResultOf(waiting))
+
+
+class TwiceTests(SynchronousTestCase):
+    """`wait_until_twice`."""
+
+    def setUp(self) -> None:
+        """Have a clock and something that may change."""
+        self.clock = Clock()
+        self.reached = False
+        self.waiting = Deferred.fromCoroutine(
+            wait_until_twice(self.clock, lambda: self.reached, 1.0, 10.0)
+        )
+
+    def test_still_so(self) -> None:
+        """What is so before and after the pause is so."""
+        self.reached = True
+        self.clock.pump([0.1] * 5)
+        self.assertNoResult(self.waiting)
+        self.clock.pump([0.1] * 10)
+        self.assertTrue(self.successResultOf(self.waiting))
+
+    def test_not_any_more(self) -> None:
+        """What has changed during the pause is waited for again, up to the deadline."""
+        self.reached = True
+        self.clock.pump([0.1] * 5)
+        self.reached = False
+        self.clock.pump([0.1] * 50)
+        self.assertNoResult(self.waiting)
+        self.clock.pump([0.1] * 60)
+        self.assertFalse(self.successResultOf(self.waiting))

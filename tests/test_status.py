@@ -99,10 +99,9 @@ class StatusTests(SynchronousTestCase):
             last_exit=LastExit(at="t", code=None, signal="SIGKILL", reason="killed"),
         )
         [found] = msgspec.convert(encoded(worker)["workers"], list[dict[str, object]])
-        self.assertEqual(
-            found["last_exit"],
-            {"at": "t", "code": None, "signal": "SIGKILL", "reason": "killed"},
-        )
+        end = {"at": "t", "code": None, "signal": "SIGKILL", "reason": "killed"}
+        story: dict[str, object] = {"generation": 0, "in_flight": None, "lines": []}
+        self.assertEqual(found["last_exit"], {**end, **story})
 
     def test_read_back(self) -> None:
         """The command line reads what the manager wrote."""

@@ -29,6 +29,7 @@ from benchmarks.drivers.lines import Command, Lines
 from tbtwist.boundaries import EventBus, IncomingCall, Lane, LaneEvents
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
+from tbtwist.net.runtime import ensure_private
 from tbtwist.uvreactor import install_best
 
 
@@ -131,6 +132,7 @@ async def _main(reactor: Any, slot: str, directory: str) -> None:
     from tbtwist.bus.endpoints import Endpoints  # noqa: PLC0415 - after the reactor
     from tbtwist.bus.zeromq import ZmqBus  # noqa: PLC0415 - it pulls in a reactor
 
+    ensure_private(Path(directory))
     identity = WorkerId.new(slot, 0, secrets.token_bytes)
     bus = ZmqBus(reactor, identity, Endpoints.inside(Path(directory)))
     commands: dict[str, Command] = {}

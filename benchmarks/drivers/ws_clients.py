@@ -22,6 +22,7 @@ from benchmarks.drivers.lines import Lines
 from benchmarks.measures import percentile
 
 _NOTE: Final = frames.client_frame(frames.TEXT, BODY)
+_NEWS: Final = frames.client_frame(frames.TEXT, b"!" + BODY)
 _AT_ONCE: Final = 50
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -78,6 +79,10 @@ class Client(asyncio.Protocol):
         """Send the message."""
         self.transport.write(_NOTE)
 
+    def tell_all(self) -> None:
+        """Send the message that is for all."""
+        self.transport.write(_NEWS)
+
 
 class Crowd:
     """All clients of this process, and what can be done with them."""
@@ -93,22 +98,24 @@ class Crowd:
     def _lose(self) -> None:
         self._lost += 0 if self._closing else 1
 
-    async def _connect(self) -> Client:
+    async def _connect(self, path: str) -> Client:
         host = f"127.0.0.1:{self._port}"
         _, client = await self._loop.create_connection(
-            lambda: Client(host, self._path, self._lose), "127.0.0.1", self._port
+            lambda: Client(host, path or self._path, self._lose),
+            "127.0.0.1",
+            self._port,
         )
         await client.opened
         return client
 
-    async def open(self, count: int) -> dict[str, Any]:
+    async def open(self, count: int, path: str = "") -> dict[str, Any]:
         """Open ``count`` connections, some at a time."""
         self._closing = False
         began = perf_counter()
         for start in range(0, count, _AT_ONCE):
             some = min(_AT_ONCE, count - start)
             self._clients += await asyncio.gather(
-                *(self._connect() for _ in range(some))
+                *(self._connect(path) for _ in range(some))
             )
         return {"per_second": count / (perf_counter() - began)}
 
@@ -157,6 +164,36 @@ class Crowd:
             client.on_echo = last
         await asyncio.wait_for(over, 30)
 
+    async def fan_out(self, seconds: float) -> dict[str, Any]:
+        """Let the first client tell all, again when all have heard."""
+        count = heard = 0
+        first = self._clients[0]
+
+        def told(_: Client) -> None:
+            nonlocal count, heard
+            count += 1
+            heard += 1
+            if heard == len(self._clients):
+                heard = 0
+                first.tell_all()
+
+        for client in self._clients:
+            client.on_echo = told
+        first.tell_all()
+        await asyncio.sleep(seconds / 5)
+        before, began, worked = count, perf_counter(), process_time()
+        await asyncio.sleep(seconds)
+        took = perf_counter() - began
+        result = {
+            "per_second": (count - before) / took,
+            "client_load": (process_time() - worked) / took,
+        }
+        first.tell_all = lambda: None  # type: ignore[method-assign]
+        while heard:
+            await asyncio.sleep(0.01)
+        del first.tell_all
+        return {**result, "lost": self._lost, "count": count}
+
     async def pace(self, rate: float, seconds: float) -> dict[str, Any]:
         """Send ``rate`` messages a second over all clients; return round trips."""
         trips_ms: list[float] = []
@@ -189,6 +226,7 @@ async def main(port: int, path: str) -> None:
             "close": crowd.close,
             "echo": crowd.echo,
             "pace": crowd.pace,
+            "fan_out": crowd.fan_out,
         }
     ).serve()
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 from benchmarks.application import greet
-from tbtwist.api.encoding import to_json
+from tbtwist.apps.encoding import to_json
 from tbtwist.apps.request import AppSession, RequestData
 from tbtwist.auth.cookie import SessionCookies
 from tbtwist.auth.secrets import load_secrets

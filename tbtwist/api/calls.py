@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import attrs
 
 from tbtwist.api import failures
@@ -15,8 +17,9 @@ from tbtwist.api.streams import Streams
 from tbtwist.apps.application import Application
 from tbtwist.apps.functions import Function
 from tbtwist.apps.runner import Runner
-from tbtwist.auth.access import AccessRules, decide
+from tbtwist.auth.access import NOBODY, AccessRules, MethodNotAllowed, decide
 from tbtwist.config.schema import HttpWorker
+from tbtwist.errors import Refused
 from tbtwist.identity import RandomBytes
 
 
@@ -46,6 +49,20 @@ class Calls:
         decision = decide(self.rules, caller.subject, function.target, method)
         refused = failures.from_decision(decision, module, name)
         return refused or await self._call(function, request, caller)
+
+    def methods(self, path: str) -> tuple[str, ...]:
+        """Return the methods of what ``path`` names, if it is anything to strangers.
+
+        All that there are, where there is nothing: who only asks for methods does
+        not learn what exists.
+        """
+        with suppress(Refused):
+            function = self.app.find(*self.routes.called(path))
+            if function is not None:
+                decision = decide(self.rules, NOBODY, function.target, "OPTIONS")
+                if isinstance(decision, MethodNotAllowed):
+                    return decision.allowed
+        return CALL_METHODS
 
     async def _call(
         self, function: Function, request: Request, caller: Caller

@@ -80,8 +80,12 @@ class Callers:
         """Return the Set-Cookie that a function's login or logout asks for."""
         if isinstance(change, LoggedOut):
             return await self.log_out(caller, request)
+        return await self.log_in(change, request)
+
+    async def log_in(self, login: LoggedIn, request: Request) -> str:
+        """Make the browser somebody; return the Set-Cookie that does it."""
         await self._end_cookie(request)
-        return self._fresh(change, request)
+        return self._fresh(login, request)
 
     async def log_out(self, caller: Caller, request: Request) -> str:
         """End the caller's session everywhere; return the Set-Cookie for the browser.
@@ -119,6 +123,12 @@ class Callers:
             exp=cookies.ends_at(0, now),
             random=self._random,
             extra={"client_ip": request.client_ip, "created_at": now},
+        )
+        known_as = login.provider_user_id
+        session = attrs.evolve(
+            session,
+            provider_user_id=known_as,
+            live_data={**session.live_data, "provider_user_id": known_as},
         )
         return cookies.set_cookie(session, now)
 

@@ -29,10 +29,11 @@ from tbtwist.api.figures import Figures, Report
 from tbtwist.api.geo import locator
 from tbtwist.api.health import Health
 from tbtwist.api.insiders import Insiders
+from tbtwist.api.logins import Logins
 from tbtwist.api.openapi import Description
 from tbtwist.api.request import NO_BODY, Request
 from tbtwist.api.response import Response
-from tbtwist.api.routes import GET, POST, Route, Routes
+from tbtwist.api.routes import CALL_METHODS, GET, POST, Route, Routes
 from tbtwist.api.streams import Stream, Streams
 from tbtwist.api.workerpaths import WorkerPaths
 from tbtwist.apps.application import Application
@@ -41,6 +42,7 @@ from tbtwist.apps.uploads import UploadFolder
 from tbtwist.auth.access import AccessRules
 from tbtwist.auth.cookie import SessionCookies
 from tbtwist.auth.identity import Identifier, by_cookie_alone
+from tbtwist.boundaries import BusFigures
 from tbtwist.config.schema import Settings
 from tbtwist.errors import Refused
 from tbtwist.identity import RandomBytes
@@ -50,17 +52,14 @@ _log = Logger()
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
-def _no_figures() -> Mapping[str, int]:
-    return {}
-
-
 @attrs.define(eq=False)
 class Dispatcher:
     """Answers every path that `owns` is true for; an unreadable one is empty.
 
     ``now`` is the wall clock, ``seconds`` one that never goes back, ``random`` a
     source of randomness. Without an ``identifier``, cookies and API keys count, and
-    tokens do not. ``bus_figures`` returns the bus' counters.
+    tokens do not. ``bus_figures`` returns the bus' counters, ``ws_messages`` how many
+    messages of WebSockets were handled.
     """
 
     app: Application
@@ -72,7 +71,8 @@ class Dispatcher:
     health: Health
     random: RandomBytes = secrets.token_bytes
     identifier: Identifier | None = None
-    bus_figures: Callable[[], Mapping[str, int]] = _no_figures
+    bus_figures: Callable[[], BusFigures] = BusFigures
+    ws_messages: Callable[[], int] = int
     seconds: Callable[[], float] = time.monotonic
     uploads: UploadFolder = attrs.field(init=False)
     streams: Streams = attrs.field(init=False)
@@ -118,7 +118,9 @@ class Dispatcher:
             now=self.now,
         )
         logs = ClientLogs(self.now)
+        logins = Logins(self.app, self.runner, callers, settings, self._cors)
         return {
+            **logins.routes(),
             "/validateSession": Route(POST, accounts.validate, is_session=True),
             "/IsValidSession": Route(GET, accounts.is_valid, is_session=True),
             "/web/logoutS": Route(POST, accounts.logout, is_session=True),
@@ -140,6 +142,7 @@ class Dispatcher:
             pool=lambda: self.app.pool,
             streams=lambda: self.streams.count,
             bus=self.bus_figures,
+            ws_messages=self.ws_messages,
         )
 
     def figures(self) -> Mapping[str, int]:
@@ -210,7 +213,7 @@ class Dispatcher:
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            return self._cors.preflight(request)
+            return self._cors.preflight(request, self._methods(request.path))
         route = self._routes.fixed.get(request.path)
         if route is not None:
             return await self._own(route, request)
@@ -219,6 +222,12 @@ class Dispatcher:
         if not self.owns(request.path):
             return failures.failure(404, "Not Found")
         return await self._calls.answer(request)
+
+    def _methods(self, path: str) -> tuple[str, ...]:
+        route = self._routes.fixed.get(path)
+        if route is not None:
+            return route.methods
+        return self._calls.methods(path) if self.owns(path) else CALL_METHODS
 
     async def _own(self, route: Route, request: Request) -> Response:
         if request.method not in route.methods:

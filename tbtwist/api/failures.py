@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from tbtwist.api.encoding import to_json
 from tbtwist.api.response import Headers, Response
+from tbtwist.apps.encoding import to_json
 from tbtwist.auth.access import (
     Allowed,
     Decision,

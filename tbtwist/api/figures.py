@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
@@ -20,7 +20,16 @@ from typing_extensions import override
 
 from tbtwist.api.health import Health
 from tbtwist.apps.pool import SyncPool
-from tbtwist.observe.metrics import BOUNDS_S, BUCKETS, STATUS, latency_figures
+from tbtwist.boundaries import BusFigures
+from tbtwist.observe.metrics import (
+    BOUNDS_S,
+    BUCKETS,
+    HARMLESS,
+    RECEIVED,
+    SENT,
+    STATUS,
+    latency_figures,
+)
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -70,14 +79,16 @@ class Figures:
 class Report:
     """Everything that ``/metrics`` tells.
 
-    ``bus`` returns the figures of the bus, by their names in R1.2.
+    ``bus`` returns the figures of the bus; ``ws_messages`` says how many messages
+    of WebSockets were handled here.
     """
 
     health: Health
     figures: Figures
     pool: Callable[[], SyncPool]
     streams: Callable[[], int]
-    bus: Callable[[], Mapping[str, int]]
+    bus: Callable[[], BusFigures]
+    ws_messages: Callable[[], int]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures with ToolBoxV2's names (R1.2)."""
@@ -89,16 +100,14 @@ class Report:
             "requests_error": figures.total(500, 599),
             "requests_auth": figures.sessions,
             "requests_denied": figures.answers[401] + figures.answers[403],
-            "ws_messages_handled": self.bus().get("ws_messages_handled", 0),
+            "ws_messages_handled": self.ws_messages(),
             "avg_latency_ms": figures.seconds / answered * 1000 if answered else 0,
-            "zmq": dict(self.bus()),
+            "zmq": bus_as_dict(self.bus()),
         }
 
     def as_text(self) -> bytes:
         """Return the figures in Prometheus' text format."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collected(tuple(self._families())))
-        return generate_latest(registry)
+        return as_text(self._families())
 
     def _families(self) -> Iterable[Metric]:
         yield self._answers()
@@ -109,10 +118,12 @@ class Report:
         yield latency
         for name, text, value in self._gauges():
             yield GaugeMetricFamily(f"tbtwist_{name}", text, value=value)
-        for name, count in self.bus().items():
-            yield CounterMetricFamily(
-                f"tbtwist_bus_{name}", f"{name} of the bus", count
-            )
+        yield CounterMetricFamily(
+            "tbtwist_ws_messages_handled",
+            "Messages of WebSockets handled",
+            self.ws_messages(),
+        )
+        yield from bus_families(self.bus())
 
     def _answers(self) -> Metric:
         family = CounterMetricFamily(
@@ -133,6 +144,46 @@ class Report:
         yield "ready", "Whether the worker is ready", health.status == "ready"
         connected = health.bus_connected is not False
         yield "bus_connected", "Whether the bus is there, or not needed", connected
+
+
+def as_text(families: Iterable[Metric]) -> bytes:
+    """Return figures in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(tuple(families)))
+    return generate_latest(registry)
+
+
+def bus_as_dict(bus: BusFigures) -> dict[str, Any]:
+    """Return R1.2's five figures, and what they are made of."""
+    done, incidents = bus.done, bus.incidents
+    harm = {k: n for k, n in incidents.items() if k not in HARMLESS}
+    return {
+        "events_sent": sum(done.get(name, 0) for name in SENT),
+        "events_received": sum(done.get(name, 0) for name in RECEIVED),
+        "rpc_calls": done.get("asked", 0),
+        "rpc_timeouts": incidents.get("call: CallTimeout", 0),
+        "errors": sum(harm.values()),
+        "done": dict(done),
+        "incidents": dict(incidents),
+        "now": dict(bus.now),
+    }
+
+
+def bus_families(bus: BusFigures) -> Iterable[Metric]:
+    """Return the same for Prometheus."""
+    messages = CounterMetricFamily(
+        "tbtwist_bus_messages", "Messages by what became of them", labels=["what"]
+    )
+    incidents = CounterMetricFamily(
+        "tbtwist_bus_incidents", "What was dropped or repeated", labels=["reason"]
+    )
+    for family, counts in ((messages, bus.done), (incidents, bus.incidents)):
+        for label, count in sorted(counts.items()):
+            family.add_metric([label], count)
+        yield family
+    for name, value in bus.now.items():
+        text = f"The bus' {name.replace('_', ' ')} at this moment"
+        yield GaugeMetricFamily(f"tbtwist_bus_{name}", text, value=value)
 
 
 @attrs.frozen(eq=False)

@@ -17,7 +17,7 @@ from tbtwist.api.routes import CALL_METHODS
 from tbtwist.apps.application import Application
 from tbtwist.apps.functions import Function
 from tbtwist.apps.signature import Parameter
-from tbtwist.auth.access import AccessRules, Allowed, NotExposed, Subject, decide
+from tbtwist.auth.access import NOBODY, AccessRules, Allowed, NotExposed, decide
 
 JsonObject = dict[str, Any]
 
@@ -26,8 +26,14 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _DESCRIBED: Final = ("GET", "POST")
 """The methods of a function that does not say which it takes: all would be noise."""
 _FAILURES: Final = (400, 401, 403, 404, 405, 413, 415, 422, 500, 503, 504)
-_NOBODY: Final = Subject(level=0, authenticated=False)
-_FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FILES: Final = {
+    "propertyNames": {"minLength": 1},
+    "additionalProperties": {
+        "type": "string",
+        "contentMediaType": "application/octet-stream",
+    },
+}
+_AS_JSON: Final = {"contentType": "application/json"}
 _NULLABLE_TEXT: Final = {"type": ["string", "null"]}
 
 _ERROR: Final = {
@@ -103,7 +109,7 @@ class Description:
     def _exposed(self) -> Iterator[Function]:
         for module in sorted(self._app.functions):
             for _, function in sorted(self._app.functions[module].items()):
-                decision = decide(self._rules, _NOBODY, function.target, None)
+                decision = decide(self._rules, NOBODY, function.target, None)
                 braces = any(c in module + function.name for c in "{}")
                 if not isinstance(decision, NotExposed) and not braces:
                     yield function
@@ -133,7 +139,7 @@ class Description:
         return {m.lower(): operation.of(m) for m in CALL_METHODS if m in methods}
 
     def _is_public(self, function: Function) -> bool:
-        decision = decide(self._rules, _NOBODY, function.target, None)
+        decision = decide(self._rules, NOBODY, function.target, None)
         return isinstance(decision, Allowed)
 
 
@@ -191,6 +197,13 @@ def _is_structured(schema: JsonObject) -> bool:
     return own or any(_is_structured(one) for one in several)
 
 
+def _may_be_json(schema: JsonObject) -> bool:
+    """Whether a form's text for it can be JSON; a list can also come as many fields."""
+    several = schema.get("anyOf", ())
+    own = schema.get("type") == "array" or _is_structured(schema)
+    return own or any(_may_be_json(one) for one in several)
+
+
 @attrs.frozen
 class _Operation:
     function: Function
@@ -230,14 +243,14 @@ class _Operation:
     def _body(self) -> JsonObject:
         parameters = tuple(_parameters(self.function))
         required = [p.name for p in parameters if p.required]
-        schema: JsonObject = {
-            "type": "object",
-            "properties": {p.name: self.schemas.get(p) for p in parameters},
-        }
+        properties = {p.name: self.schemas.get(p) for p in parameters}
+        schema: JsonObject = {"type": "object", "properties": properties}
         if required:
             schema["required"] = required
-        content = {kind: {"schema": schema} for kind in ("application/json", FORM)}
+        content: JsonObject = {"application/json": {"schema": schema}}
+        as_json = {n: _AS_JSON for n, s in properties.items() if _may_be_json(s)}
+        form = {"encoding": as_json} if as_json else {}
+        content[FORM] = {"schema": schema, **form}
         if FILES in self.function.signature.parameters:
-            with_files = {**schema, "additionalProperties": _FILE}
-            content[MULTIPART] = {"schema": with_files}
+            content[MULTIPART] = {"schema": {**schema, **_FILES}, **form}
         return {"required": bool(required), "content": content}

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import attrs
 
-from tbtwist.api.encoding import to_json
+from tbtwist.apps.encoding import to_json
 
 Headers = tuple[tuple[str, str], ...]
 

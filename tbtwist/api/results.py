@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,11 +15,11 @@ from twisted.logger import Logger
 
 from tbtwist.api import downloads
 from tbtwist.api.downloads import Download
-from tbtwist.api.encoding import to_json
 from tbtwist.api.failures import failure, internal_error
 from tbtwist.api.request import Request
 from tbtwist.api.response import Response, application_headers, header_value
 from tbtwist.api.streams import Streams, is_event_stream
+from tbtwist.apps.encoding import to_json
 from tbtwist.apps.envelope import attachment
 from tbtwist.apps.result import EVENT_STREAM, Result
 from tbtwist.identity import RandomBytes
@@ -30,7 +30,8 @@ _HTML: Final = (("Content-Type", "text/html; charset=utf-8"),)
 _JSON: Final = (("Content-Type", "application/json"),)
 _BINARY: Final = "application/octet-stream"
 _URL_SAFE: Final = ":/?#[]@!$&'()*+,;=%~"
-_EVENT_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_STREAM_HEADERS: Final = {"X-Accel-Buffering": "no"}
+_EVENT_HEADERS: Final = {"Cache-Control": "no-cache", **_STREAM_HEADERS}
 
 
 @attrs.frozen
@@ -51,7 +52,7 @@ def to_response(result: Result, answering: Answering) -> Response:
     """Return what the client gets for ``result``."""
     result = _innermost(result)
     if result.is_error():
-        return _failed(result)
+        return failed(result)
     special = _SPECIAL.get(result.result.data_type)
     if special is not None:
         return special(result, answering)
@@ -67,8 +68,11 @@ def _innermost(result: Result) -> Result:
     return result
 
 
-def _failed(result: Result) -> Response:
-    """Codes between 400 and 599 are the status; all others are our 500."""
+def failed(result: Result) -> Response:
+    """Return what clients get for a failed result.
+
+    Codes between 400 and 599 are the status; all others are our 500.
+    """
     code = result.info.exec_code
     text = result.info.help_text
     return failure(code if 400 <= code <= 599 else 500, text)
@@ -146,12 +150,9 @@ def _stream(result: Result, answering: Answering) -> Response:
     value = _mapping(result.result.data)
     kind = header_value(str(value.get("content_type") or EVENT_STREAM))
     given = _mapping(value.get("headers"))
-    length = None
-    if is_event_stream(kind):
-        named = {name.lower() for name in given}
-        given = {**_unset(named), **given}
-    else:
-        length = _length(given)
+    events = is_event_stream(kind)
+    length = None if events else _length(given)
+    given = {**_unset(_EVENT_HEADERS if events else _STREAM_HEADERS, given), **given}
     headers = application_headers(given)
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers = (("Content-Type", kind), *headers)
@@ -165,9 +166,10 @@ def _stream(result: Result, answering: Answering) -> Response:
     return Response(_status_of(result, 200), headers, body, length)
 
 
-def _unset(named: Set[str]) -> Mapping[str, str]:
-    """Return the headers of events, except those that the application has set."""
-    return {k: v for k, v in _EVENT_HEADERS.items() if k.lower() not in named}
+def _unset(ours: Mapping[str, str], given: Iterable[str]) -> Mapping[str, str]:
+    """Return our headers, except those that the application has set."""
+    named = {name.lower() for name in given}
+    return {name: value for name, value in ours.items() if name.lower() not in named}
 
 
 def _length(headers: Mapping[str, object]) -> int | None:

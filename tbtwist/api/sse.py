@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from tbtwist.api.encoding import to_json
+from tbtwist.apps.encoding import to_json
 from tbtwist.errors import TbtwistError
 
 _log = Logger()
@@ -81,10 +81,8 @@ def _line(value: object) -> str:
 
 
 def _dumped(value: object) -> str:
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        return json.dumps(json.loads(to_json(value)))
+    """Return JSON as ToolBoxV2 spaces it."""
+    return json.dumps(json.loads(to_json(value)))
 
 
 def _object(text: str) -> Mapping[str, Any]:

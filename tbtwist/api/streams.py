@@ -24,8 +24,8 @@ from typing import Any, Final
 import attrs
 from twisted.logger import Logger
 
-from tbtwist.api.encoding import to_json
 from tbtwist.api.sse import events
+from tbtwist.apps.encoding import to_json
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.result import EVENT_STREAM
 from tbtwist.apps.runner import Runner

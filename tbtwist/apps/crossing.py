@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, TypeVar
 
@@ -106,7 +107,7 @@ def deferred_to_future(deferred: Deferred[T]) -> asyncio.Future[T]:
     return on_reactor(home.call_on_reactor, lambda: deferred)
 
 
-def settle(future: asyncio.Future[Any], outcome: object) -> None:
+def settle(future: asyncio.Future[Any] | Future[Any], outcome: object) -> None:
     """Give ``outcome`` (a value or a Failure) to a future that may be done already."""
     if future.done():
         return

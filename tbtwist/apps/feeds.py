@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import msgspec
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
+from tbtwist.apps.encoding import to_plain
 from tbtwist.boundaries import CallHandler, IncomingCall
 from tbtwist.events import Publication
 from tbtwist.services import Background
@@ -25,17 +25,6 @@ MAX_WAITING: Final = 1000
 Handler = Callable[[Any], Any]
 Run = Callable[[Handler, Any], Awaitable[Any]]
 """Runs a handler with one argument, wherever application code runs."""
-
-
-def plain(value: object) -> Any:
-    """Return ``value`` as what the bus can carry: dates as text, and so on.
-
-    Raises:
-        TypeError: it cannot be carried.
-    """
-    return msgspec.to_builtins(
-        value, builtin_types=(bytes,), str_keys=True, enc_hook=str
-    )
 
 
 class EventFeed:
@@ -93,6 +82,6 @@ def answering(handler: Handler, run: Run) -> CallHandler:
     """Return what answers calls with the value that ``handler`` returns."""
 
     async def answer(call: IncomingCall) -> object:
-        return plain(await run(handler, call.payload))
+        return to_plain(await run(handler, call.payload))
 
     return answer

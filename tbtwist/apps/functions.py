@@ -10,7 +10,7 @@ import attrs
 
 from tbtwist.apps.signature import Signature
 from tbtwist.auth.access import Target
-from tbtwist.errors import DefinedTwice
+from tbtwist.errors import DefinedTwice, MissingArgument
 
 Runtime = Literal["twisted"] | None
 
@@ -25,8 +25,9 @@ class ExportOptions(TypedDict, total=False):
 
     ``api`` (True unless it is a start, exit or test function), ``level`` (None:
     the configured default), ``api_methods``, ``request_as_kwarg``, ``row`` (answer
-    with the data alone), ``runtime`` ("twisted": run as a Deferred coroutine) and
-    ``websocket_handler`` have a meaning.
+    with the data alone), ``runtime`` ("twisted": run as a Deferred coroutine),
+    ``initial`` (run before the worker is ready), ``exit_f`` (run on an orderly stop)
+    and ``websocket_handler`` have a meaning.
     """
 
     api: bool
@@ -74,6 +75,7 @@ class Function:
     """A function that can be called by its name.
 
     ``level`` None: the configured one. ``api_methods`` None: every method.
+    ``initial`` and ``exit_f`` say that it runs at the start, or at the end.
     """
 
     module: str
@@ -85,6 +87,8 @@ class Function:
     request_as_kwarg: bool = False
     row: bool = False
     runtime: Runtime = None
+    initial: bool = False
+    exit_f: bool = False
     signature: Signature
     target: Target
 
@@ -112,6 +116,8 @@ class Function:
             request_as_kwarg=given.get("request_as_kwarg", False),
             row=given.get("row", False),
             runtime=_runtime(given.get("runtime")),
+            initial=bool(given.get("initial")),
+            exit_f=bool(given.get("exit_f")),
             signature=signature,
             target=Target(
                 module,
@@ -196,6 +202,27 @@ class SocketHandlers:
             target=target,
             **{e: _handler(table.get(e), f"{label}.{e}") for e in _EVENTS},
         )
+
+
+def made_by(maker: Function, app: object) -> Mapping[str, Any]:
+    """Return the handlers that the function under ``websocket_handler=`` makes.
+
+    Raises:
+        TypeError: it wants more than the application, or returns no handlers.
+    """
+    label = f"{maker.module}/{maker.name}"
+    try:
+        table = maker.signature.bind(app, {"app": app})()
+    except MissingArgument as error:
+        msg = (
+            f"{label} makes WebSocket handlers, so its only parameter may be the "
+            f"application, called app; it has {error.field!r}"
+        )
+        raise TypeError(msg) from error
+    if not isinstance(table, Mapping):
+        msg = f"{label} returned no handlers but {table!r}"
+        raise TypeError(msg)
+    return table
 
 
 def _handler(func: Callable[..., Any] | None, label: str) -> Signature | None:

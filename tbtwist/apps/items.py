@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
-import msgspec
 
+from tbtwist.apps.encoding import to_json
 from tbtwist.events import Event, EventType, Item
 
 BROADCAST_TOPIC: Final = "ws.broadcast"
-
-_json: Final = msgspec.json.Encoder(enc_hook=str)
 
 
 @attrs.frozen
@@ -24,16 +22,12 @@ class Message:
 
     @classmethod
     def of(cls, data: object) -> Message:
-        """Return ``data`` as a message: bytes and text as they are, the rest as JSON.
-
-        Raises:
-            TypeError, ValueError: ``data`` cannot be JSON.
-        """
+        """Return ``data`` as a message: bytes and text as they are, the rest as JSON."""
         if isinstance(data, bytes | bytearray | memoryview):
             return cls(bytes(data), binary=True)
         if isinstance(data, str):
-            return cls(data.encode())
-        return cls(_json.encode(data))
+            return cls(data.encode("utf-8", "replace"))
+        return cls(to_json(data))
 
 
 def send(conn_id: str, message: Message) -> Item:

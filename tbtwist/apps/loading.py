@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from tbtwist.apps.application import Application
 from tbtwist.apps.registry import App, as_default, get_app
@@ -17,6 +17,8 @@ from tbtwist.apps.toolboxv2.quiet import printed
 from tbtwist.apps.toolboxv2.starting import PACKAGE, start_toolbox
 from tbtwist.config.schema import Settings
 from tbtwist.errors import ModuleFailed
+
+_MACHINERY: Final = frozenset({"importlib", __name__.partition(".")[0]})
 
 
 def load_application(
@@ -130,15 +132,15 @@ def _is_missing(name: str, error: ModuleNotFoundError) -> bool:
 
 def _failed(name: str, error: BaseException, cwd: Path) -> ModuleFailed:
     reason = f"{type(error).__name__}: {_message(error)}".rstrip(": .")
-    return ModuleFailed(name, _where(name, error, cwd), reason)
+    return ModuleFailed(name, place_of(name, error, cwd), reason)
 
 
 def _message(error: BaseException) -> str:
     return str(error.msg) if isinstance(error, SyntaxError) else str(error)
 
 
-def _where(name: str, error: BaseException, cwd: Path) -> str:
-    """Return ``file:line``: the deepest place in the module's own file, if any."""
+def place_of(name: str, error: BaseException, cwd: Path) -> str:
+    """Return ``file:line``: the deepest place in the module ``name``, if any."""
     if isinstance(error, SyntaxError) and error.filename:
         return _place(error.filename, error.lineno, cwd)
     frames = [
@@ -154,7 +156,7 @@ def _where(name: str, error: BaseException, cwd: Path) -> str:
 
 def _is_machinery(module: str) -> bool:
     """Whether a frame is ours or the import system's."""
-    return module == __name__ or module.partition(".")[0] == "importlib"
+    return module.partition(".")[0] in _MACHINERY
 
 
 def _place(filename: str, line: int | None, cwd: Path) -> str:

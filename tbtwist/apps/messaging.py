@@ -13,7 +13,8 @@ import attrs
 from tbtwist.apps import items
 from tbtwist.apps.calls import perform
 from tbtwist.apps.crossing import CallOnReactor, on_reactor
-from tbtwist.apps.feeds import PREFIX, EventFeed, Handler, answering, plain
+from tbtwist.apps.encoding import to_plain
+from tbtwist.apps.feeds import PREFIX, EventFeed, Handler, answering
 from tbtwist.apps.items import BROADCAST_TOPIC, Message
 from tbtwist.apps.outbox import Outbox
 from tbtwist.apps.pool import SyncPool
@@ -156,7 +157,7 @@ class Messaging:
 
     def publish(self, topic: str, payload: Mapping[str, Any]) -> bool:
         """Tell everybody who listens to ``topic`` (`on_event`), at most once."""
-        event = Event(type=EventType.CUSTOM, payload=plain(payload))
+        event = Event(type=EventType.CUSTOM, payload=to_plain(payload))
         return self._publish(PREFIX + topic, Item(event))
 
     def on_event(self, topic: str) -> Callable[[H], H]:
@@ -197,7 +198,7 @@ class Messaging:
 
         def ask() -> Any:
             return outbox.port.call(
-                target, PREFIX + method, plain(payload), timeout_s=timeout_s
+                target, PREFIX + method, to_plain(payload), timeout_s=timeout_s
             )
 
         return await on_reactor(outbox.call_on_reactor, ask)

@@ -25,6 +25,7 @@ from tbtwist.apps.functions import (
     Function,
     SocketHandlers,
     check_options,
+    made_by,
     same_place,
 )
 from tbtwist.apps.messaging import Messaging
@@ -110,10 +111,7 @@ class App(Messaging):
         known[function.name] = function
 
     def _add_handlers(self, maker: Function) -> None:
-        table = maker.signature.bind(self, {"app": self})()
-        if not isinstance(table, Mapping):
-            msg = f"{maker.module}/{maker.name} returned no handlers but {table!r}"
-            raise TypeError(msg)
+        table = made_by(maker, self)
         target = Target(maker.module, maker.name, api=True, level=maker.level)
         handlers = SocketHandlers.of(target, maker.func, table)
         known = self._websockets.get(handlers.id)

@@ -41,11 +41,7 @@ class Replies:
     request_id: Any = None
 
     def to(self, value: object) -> Message | None:
-        """Return the answer to a message; None for no answer.
-
-        Raises:
-            TypeError, ValueError: the value cannot be JSON.
-        """
+        """Return the answer to a message; None for no answer."""
         if isinstance(value, Result):
             if problem := self._problem(value):
                 return problem

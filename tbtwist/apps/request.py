@@ -105,6 +105,7 @@ class LoggedIn:
     user_id: str
     user_name: str
     level: int
+    provider_user_id: str = ""
 
 
 @attrs.frozen

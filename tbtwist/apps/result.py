@@ -242,11 +242,14 @@ class Result:
     # --- reading it ----------------------------------------------------------
 
     def is_error(self) -> bool:
-        """Whether it failed; a result inside of this one has the last word."""
+        """Whether it failed; a result inside of this one has the last word.
+
+        A failure with code 0 is none, as in ToolBoxV2; one with code 200 is.
+        """
         data = self.result.data
         if isinstance(data, Result):
             return data.is_error()
-        return self.outcome != NO_ERROR and self.info.exec_code not in (0, 200)
+        return self.outcome != NO_ERROR and self.info.exec_code != 0
 
     def is_ok(self) -> bool:
         """Whether it worked."""

@@ -77,16 +77,23 @@ class LoopRunner:
 class ReactorRunner(Service):
     """Runs work for code on the reactor's thread; `run` returns Deferreds.
 
+    ``loop`` is where application code runs, if not on the reactor's own loop.
     Works before `startService` too. `stopService` cancels what runs and waits at
     most ``stop_timeout_s`` for it; after that nothing is run.
     """
 
-    def __init__(self, reactor: Any, *, stop_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        stop_timeout_s: float = 5.0,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self._reactor = reactor
         self._stop_timeout_s = stop_timeout_s
         self._reactor_loop = _asyncio_loop(reactor)
         self._tell: CallOnReactor = reactor_caller(reactor)
-        self._home: Home | None = None
+        self._home = None if loop is None else Home(loop, self._tell)
         self._thread: LoopThread | None = None
         self._running: dict[Execution, Deferred[Any]] = {}
         self._refusing = False

@@ -65,6 +65,8 @@ class SocketHost:
         self._visitors: dict[str, Visit] = {}
         self._denied: set[str] = set()
         self._background = Background()
+        self.messages = 0
+        """How many messages were handled, whatever became of them."""
 
     @property
     def connections(self) -> int:
@@ -116,6 +118,7 @@ class SocketHost:
         return [joined, *await self._answers(handling, self._admission)]
 
     async def _message(self, visit: Visit) -> list[Item]:
+        self.messages += 1
         self._remember(visit)
         payload = visit.payload()
         known = payload if isinstance(payload, dict) else {}

@@ -50,6 +50,10 @@ class Subject:
         return self.level if self.authenticated else ANONYMOUS
 
 
+NOBODY: Final = Subject(level=ANONYMOUS, authenticated=False)
+"""Who calls without saying who it is."""
+
+
 @attrs.frozen
 class Target:
     """What is called. ``methods`` None means every method.

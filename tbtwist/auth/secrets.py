@@ -6,15 +6,14 @@ more; elsewhere one is made and kept in the data directory, never a constant.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tbtwist.auth.private import kept
 from tbtwist.auth.signing import b64url_encode
 from tbtwist.config.schema import Settings
-from tbtwist.errors import SecretUnusable
+from tbtwist.errors import PrivateFileUnusable, SecretUnusable
 from tbtwist.identity import RandomBytes
 
 FILE_NAME: Final = "cookie_secret"
@@ -37,30 +36,27 @@ def load_secrets(
     Raises:
         SecretUnusable: with the reason in words, never with the secret.
     """
+    configured = configured_secrets(settings)
+    return configured or (_kept(data_dir / FILE_NAME, random),)
+
+
+def configured_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """Return the configured secrets; none, if one may be made.
+
+    Raises:
+        SecretUnusable: as `load_secrets`.
+    """
     parts = [part.strip() for part in settings.session.cookie_secret.split(",")]
     configured = [part for part in parts if part]
     if configured:
         _check_configured(configured, production=settings.production)
-        return tuple(part.encode() for part in configured)
-    if settings.production:
+    elif settings.production:
         reason = (
             "production needs session.cookie_secret or TB_COOKIE_SECRET"
             f" with at least {MIN_PRODUCTION_CHARS} characters"
         )
         raise SecretUnusable(reason=reason)
-    return (kept_secret(data_dir / FILE_NAME, random),)
-
-
-def kept_secret(path: Path, random: RandomBytes) -> bytes:
-    """Return the secret in the file at ``path``, made if it is not there.
-
-    Raises:
-        SecretUnusable: the file is open to others, damaged, or cannot be made.
-    """
-    try:
-        return _kept(path, random)
-    except OSError as error:
-        raise SecretUnusable(reason=f"{path}: {error.strerror}") from error
+    return tuple(part.encode() for part in configured)
 
 
 def token_secrets(settings: Settings, cookie: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -97,34 +93,10 @@ def _check_configured(secrets: Sequence[str], *, production: bool) -> None:
 
 
 def _kept(path: Path, random: RandomBytes) -> bytes:
-    if not path.exists():
-        _make(path, random)
-    if path.is_symlink() or not path.is_file():
-        raise SecretUnusable(reason=f"{path} is not a plain file")
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise SecretUnusable(reason=f"{path} is open to others; chmod 600 it")
-    secret = path.read_bytes().strip()
+    try:
+        secret = kept(path, lambda: b64url_encode(random(48)).encode(), random).strip()
+    except PrivateFileUnusable as error:
+        raise SecretUnusable(reason=f"{error.path} {error.reason}") from error
     if len(secret) < MIN_PRODUCTION_CHARS:
         raise SecretUnusable(reason=f"{path} is damaged; remove it to get a new one")
     return secret
-
-
-def _make(path: Path, random: RandomBytes) -> None:
-    """Put a new secret at ``path`` in one step, or leave what is there by then."""
-    draft = path.with_name(f"{path.name}.{random(8).hex()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(b64url_encode(random(48)).encode())
-            out.flush()
-            os.fsync(out.fileno())
-        _link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def _link(draft: Path, path: Path) -> None:
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return  # another process was faster: its secret is ours as well

@@ -30,7 +30,7 @@ from tbtwist.bus.codec import (
 )
 from tbtwist.bus.config import BusConfig
 from tbtwist.errors import BadFrame
-from tbtwist.identity import WorkerId
+from tbtwist.identity import CLIENT_ROLE, WorkerId
 
 _log = Logger()
 
@@ -52,6 +52,13 @@ class Worker:
     address: bytes
     heard_at: float
     beat: Beat = attrs.Factory(Beat)
+    handed: int = 0
+    """Calls that it got since its last beat, which knows nothing of them."""
+
+    @property
+    def load(self) -> int:
+        """Return what it has to do, as far as we know."""
+        return self.beat.load + self.handed
 
     @property
     def name(self) -> str:
@@ -72,6 +79,7 @@ class RoutingTable:
         self._version = 0
         self._workers: dict[str, Worker] = {}
         self._fenced: OrderedDict[str, None] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._turn = 0
         self._takers: dict[Verb, Callable[[Route, Frames, float], list[Outgoing]]] = {
             Verb.BEAT: self._beat,
@@ -83,6 +91,11 @@ class RoutingTable:
     def workers(self) -> tuple[str, ...]:
         """Return the identities of those who are there."""
         return tuple(self._workers)
+
+    @property
+    def anybody_waits(self) -> bool:
+        """Whether anybody is here who needs us to drain; programs do not."""
+        return any(w.identity.role != CLIENT_ROLE for w in self._workers.values())
 
     # --- boundaries.Router
 
@@ -107,6 +120,7 @@ class RoutingTable:
         slept_s = now - self._ticked_at - self._config.heartbeat_s
         self._ticked_at = now
         if slept_s > 0:
+            self._started_at += slept_s
             for worker in self._workers.values():
                 worker.heard_at += slept_s
         dead = [
@@ -115,7 +129,7 @@ class RoutingTable:
             if now - worker.heard_at > self._config.dead_after_s
         ]
         for worker in dead:
-            self.counters["declared dead"] += 1
+            self.counters["declared dead: silent"] += 1
             self._put_out(worker.name)
         if dead or now - self._told_at >= self._config.heartbeat_s:
             return self._tell_all(now)
@@ -127,6 +141,21 @@ class RoutingTable:
         self.counters[f"undelivered: {reason}"] += 1
         return self._unroutable(route, message.frames, reason)
 
+    def ended(self, slot: str, generation: int, now: float) -> Sequence[Outgoing]:
+        """Whoever started it saw this process end: it is dead, whatever it was.
+
+        Messages of its that are still on their way are refused from now on.
+        """
+        process = f"{slot}.{generation}"
+        _remember(self._ended, process)
+        gone = [
+            each for name, each in self._workers.items() if _process(name) == process
+        ]
+        for worker in gone:
+            self.counters["declared dead: it ended"] += 1
+            self._put_out(worker.name)
+        return self._tell_all(now) if gone or not self._is_settled(now) else ()
+
     # --- receiving
 
     def _plausible(self, route: Route, peer: bytes | None) -> bool:
@@ -136,7 +165,7 @@ class RoutingTable:
         return route.origin.encode("ascii") == peer
 
     def _routed(self, route: Route, frames: Frames, now: float) -> Sequence[Outgoing]:
-        if route.origin in self._fenced:
+        if route.origin in self._fenced or _process(route.origin) in self._ended:
             self.counters["refused: fenced"] += 1
             return [self._out(route.origin)]
         origin = self._workers.get(route.origin)
@@ -166,11 +195,19 @@ class RoutingTable:
             identity = WorkerId.parse(route.origin)
             worker = Worker(identity, route.origin.encode("ascii"), now)
             self._workers[route.origin] = worker
-        worker.beat = beat
-        if not news:
+        worker.beat, worker.handed = beat, 0
+        buried = [name for name in beat.buried if name in self._workers]
+        if not (news or buried):
             return []
         self._version += 1
-        return self._tell_all(now)
+        return [*self._bury(buried), *self._tell_all(now)]
+
+    def _bury(self, names: Sequence[str]) -> list[Outgoing]:
+        """Put out whom others knew to be dead before we were there."""
+        for name in names:
+            self.counters["declared dead before"] += 1
+            self._put_out(name)
+        return [self._out(name) for name in names]
 
     def _leave(self, route: Route, frames: Frames, now: float) -> list[Outgoing]:
         """Let a worker go, and confirm it."""
@@ -181,9 +218,7 @@ class RoutingTable:
     def _put_out(self, name: str) -> None:
         self._workers.pop(name, None)
         self._version += 1
-        self._fenced[name] = None
-        if len(self._fenced) > FENCED_BOUND:
-            self._fenced.popitem(last=False)
+        _remember(self._fenced, name)
 
     # --- calls
 
@@ -216,8 +251,15 @@ class RoutingTable:
         if named:
             return [max(named, key=lambda worker: worker.identity.generation)]
         able = [worker for worker in ready if worker.identity.role == target]
+        return [self._least_loaded(able)] if able else []
+
+    def _least_loaded(self, able: Sequence[Worker]) -> Worker:
+        """Return who has least to do; equals take turns."""
         self._turn += 1
-        return [able[self._turn % len(able)]] if able else []
+        start = self._turn % len(able)
+        chosen = min((*able[start:], *able[:start]), key=lambda worker: worker.load)
+        chosen.handed += 1
+        return chosen
 
     # --- telling
 
@@ -234,17 +276,34 @@ class RoutingTable:
     def _out(self, name: str) -> Outgoing:
         return Outgoing(name.encode("ascii"), (encode_route(Verb.FENCED, name, NAME),))
 
+    def _is_settled(self, now: float) -> bool:
+        return now - self._started_at >= self._config.dead_after_s
+
     def _tell_all(self, now: float) -> list[Outgoing]:
         """Send the table to everyone."""
         self._told_at = now
+        settled = self._is_settled(now)
         news = Announcement(
             boot=self._boot,
             version=self._version,
-            settled=now - self._started_at >= self._config.dead_after_s,
+            settled=settled,
+            ended=() if settled else tuple(self._ended),
             members=tuple(
-                Member(name, worker.beat.ready, worker.beat.load)
+                Member(name, worker.beat.ready, worker.beat.load, worker.beat.direct)
                 for name, worker in self._workers.items()
             ),
         )
         frames = (encode_route(Verb.TABLE, "", NAME), encode_payload(NAME, news))
         return [Outgoing(worker.address, frames) for worker in self._workers.values()]
+
+
+def _process(name: str) -> str:
+    """Return slot and generation of an identity, which is what a manager knows."""
+    return name.rpartition(".")[0]
+
+
+def _remember(names: OrderedDict[str, None], name: str) -> None:
+    """Take a name; the oldest is forgotten beyond the bound."""
+    names[name] = None
+    if len(names) > FENCED_BOUND:
+        names.popitem(last=False)

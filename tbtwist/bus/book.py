@@ -7,8 +7,8 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall
 
 from tbtwist.boundaries import LaneEvents
-from tbtwist.bus.codec import Parcel, Verb
-from tbtwist.bus.lane import Budget, Entry, OriginLane
+from tbtwist.bus.codec import Parcel, Stamp, Verb
+from tbtwist.bus.lane import Budget, Entry, OriginLane, farewell
 from tbtwist.bus.table import Change
 from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import Undeliverable
@@ -33,6 +33,11 @@ class LaneBook:
     def empty(self) -> bool:
         """Whether nothing waits for an acknowledgement."""
         return not any(lane.entries for lane in self._lanes.values())
+
+    @property
+    def waiting(self) -> int:
+        """Return how many items wait for their acknowledgement."""
+        return sum(len(lane.entries) for lane in self._lanes.values())
 
     def changed(self, change: Change) -> None:
         """Other workers are there now: bind anew, send again."""
@@ -59,9 +64,18 @@ class LaneBook:
             entry = lane.acknowledge(parcel.stamp.number, now)
         if lane is None or entry is None:
             self._around.counters["refused: stale acknowledgement"] += 1
+            if lane is None or lane.worker != worker:
+                self._part(worker, parcel.stamp)
             return
+        self._around.done["delivered"] += 1
         self._settle(lane, entry, parcel)
         self._pump(lane)
+
+    def _part(self, worker: str, stamp: Stamp) -> None:
+        """Say farewell again to a worker that still waits for a key."""
+        if worker in self._around.table.members:
+            parcel = farewell(stamp.key, stamp.epoch, stamp.number + 1)
+            self._around.outbox.put(self.verb, worker, parcel)
 
     def tick(self, now: float) -> None:
         """Send again what waited too long, whoever lost it."""

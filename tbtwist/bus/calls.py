@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from tbtwist.boundaries import CallHandler, IncomingCall
@@ -16,10 +16,14 @@ from tbtwist.bus.codec import (
     Verb,
     decode_event,
     decode_number,
+    decode_route,
     encode_event,
     encode_route,
     only,
 )
+from tbtwist.bus.deadlines import Deadlines
+from tbtwist.bus.shortcuts import Shortcuts
+from tbtwist.bus.table import Change
 from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import (
     BadFrame,
@@ -34,6 +38,9 @@ from tbtwist.services import Background
 
 _log = Logger()
 
+Way = Callable[[str, Sequence[bytes]], bool]
+"""Brings an answer to a worker; False when it was not taken."""
+
 
 @attrs.define(eq=False)
 class Question:
@@ -43,8 +50,10 @@ class Question:
     method: str
     timeout_s: float
     done: Deferred[Any]
-    deadline: IDelayedCall | None = None
     expected: int | None = None
+    callee: str | None = None
+    """Who will answer, if we know."""
+    header: bytes = b""
     answers: list[Any] = attrs.Factory(list)
 
     def refused(self, reason: str) -> CallRefused:
@@ -55,16 +64,29 @@ class Question:
 class Calls:
     """What we asked and what we are asked."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings, shortcuts: Shortcuts) -> None:
         self._around = around
+        self._shortcuts = shortcuts
+        self._handed: Counter[str] = Counter()
         self._wire = around.wire
         self._identity = around.name
         self._asked: dict[str, Question] = {}
+        self._deadlines = Deadlines(around.clock, self._expired)
         self._last = 0
         self._handlers: dict[str, CallHandler] = {}
         self._answering = 0
         self._closed = False
         self._background = Background()
+
+    @property
+    def open(self) -> int:
+        """Return how many of our calls wait for an answer."""
+        return len(self._asked)
+
+    @property
+    def answering(self) -> int:
+        """Return how many calls of others are being answered."""
+        return self._answering
 
     # --- the one who asks
 
@@ -99,15 +121,45 @@ class Calls:
                 ttl=question.timeout_s,
             )
         )
-        route = encode_route(Verb.CALL, question.target, self._identity)
-        if not self._wire.transmit((route, header)):
-            raise QueueFull(target="the broker", limit="its high-water mark")
+        question.header = header
+        self._hand_over(question)
         if question.target.endswith("*"):
             question.expected = 0
         self._asked[number] = question
-        question.deadline = self._around.clock.callLater(
-            question.timeout_s, self._expired, number
-        )
+        self._around.done["asked"] += 1
+        self._deadlines.add(number, question.timeout_s)
+
+    def _hand_over(self, question: Question) -> None:
+        """Send a question to the one who should answer, as far as we know.
+
+        So we know whom we wait for. What is not clear the broker decides.
+        """
+        table = self._around.table
+        callee = table.callee(question.target, self._handed, self._last)
+        if callee is None or not table.known:
+            self._ask_broker(question, question.target)
+            return
+        question.callee = name = callee.identity
+        self._handed[name] += 1
+        route = encode_route(Verb.CALL, name, self._identity)
+        directly = callee.direct and self._shortcuts.open and name != self._identity
+        if not (directly and self._shortcuts.ask(name, (route, question.header))):
+            self._ask_broker(question, name)
+
+    def _ask_broker(self, question: Question, destination: str) -> None:
+        route = encode_route(Verb.CALL, destination, self._identity)
+        if not self._wire.transmit((route, question.header)):
+            raise QueueFull(target="the broker", limit="its high-water mark")
+
+    def changed(self, change: Change) -> None:
+        """Whoever is gone will not answer any more."""
+        self._handed.clear()
+        if not change.gone:
+            return
+        self._shortcuts.gone(change.gone)
+        for number, question in tuple(self._asked.items()):
+            if question.callee in change.gone:
+                self._end(number, Unroutable(target=question.target))
 
     def _expired(self, number: str) -> None:
         question = self._asked[number]
@@ -123,8 +175,7 @@ class Calls:
     def _end(self, number: str, outcome: object) -> None:
         """Give a question its outcome, an answer or an error."""
         question = self._asked.pop(number)
-        if question.deadline is not None and question.deadline.active():
-            question.deadline.cancel()
+        self._deadlines.remove(number)
         if isinstance(outcome, Exception):
             self._around.counters[f"call: {type(outcome).__name__}"] += 1
             question.done.errback(outcome)
@@ -138,10 +189,22 @@ class Calls:
             self._asked[number].expected = decode_number(route.rest)
 
     def unroutable(self, header: bytes) -> None:
-        """The broker says that nobody will answer."""
+        """The broker says that nobody will answer.
+
+        If it was us who chose, the broker may know somebody else.
+        """
         number = decode_event(header).correlation_id
-        if number in self._asked:
-            self._end(number, Unroutable(target=self._asked[number].target))
+        question = self._asked.get(number)
+        if question is None:
+            return
+        chosen, question.callee = question.callee, None
+        if chosen in {None, question.target}:
+            self._end(number, Unroutable(target=question.target))
+            return
+        try:
+            self._ask_broker(question, question.target)
+        except QueueFull as error:
+            self._end(number, error)
 
     def answered(self, route: Route, frames: Sequence[bytes]) -> None:
         """Someone answered or refused; too late is counted and dropped."""
@@ -165,12 +228,22 @@ class Calls:
         """As `EventBus.serve`."""
         self._handlers[method] = handler
 
-    def asked(self, route: Route, frames: Sequence[bytes]) -> None:
-        """Someone asks us."""
+    def asked(
+        self, route: Route, frames: Sequence[bytes], *, directly: bool = False
+    ) -> None:
+        """Someone asks us; the answer goes back on the same way."""
         event = decode_event(only(frames, 1)[0])
-        self._background.spawn("a call", self._answer(route.origin, event))
+        way = self._shortcuts.answer if directly else self._through_broker
+        self._background.spawn("a call", self._answer(route.origin, event, way))
 
-    async def _answer(self, origin: str, event: Event) -> None:
+    def asked_directly(self, frames: Sequence[bytes]) -> None:
+        """Someone asks us past the broker."""
+        self.asked(decode_route(frames[0]), frames[1:], directly=True)
+
+    def _through_broker(self, _: str, frames: Sequence[bytes]) -> bool:
+        return self._wire.transmit(frames)
+
+    async def _answer(self, origin: str, event: Event, way: Way) -> None:
         verb, payload = Verb.REFUSED, await self._refusal_or_result(origin, event)
         if "result" in payload:
             verb = Verb.REPLY
@@ -181,7 +254,7 @@ class Calls:
             reason = f"the answer cannot travel: {error.reason}"
             header = self._header(event.correlation_id, {"reason": reason})
         route = encode_route(verb, origin, self._identity)
-        if not self._wire.transmit((route, header)):
+        if not way(origin, (route, header)):
             self._around.counters["call: answer not sent"] += 1
 
     def _header(self, number: str, payload: dict[str, object]) -> bytes:
@@ -204,7 +277,7 @@ class Calls:
         self._answering += 1
         call = IncomingCall(origin, method, event.payload.get("payload"))
         try:
-            return {"result": await handler(call)}
+            result = await handler(call)
         except TbtwistError as error:
             return {"reason": str(error)}
         except BaseException as error:  # whoever asked gets an answer
@@ -212,6 +285,9 @@ class Calls:
                 raise
             _log.failure("answering {method} failed", method=method)
             return {"reason": str(error) or type(error).__name__}
+        else:
+            self._around.done["answered"] += 1
+            return {"result": result}
         finally:
             self._answering -= 1
 
@@ -220,4 +296,5 @@ class Calls:
         self._closed = True
         for number in tuple(self._asked):
             self._end(number, Unroutable(target=self._asked[number].target))
+        self._deadlines.clear()
         self._background.cancel_all()

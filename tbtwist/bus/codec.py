@@ -1,21 +1,24 @@
 """What travels on the bus, as bytes.
 
-A message is ``[route] ([header] [body])*``. The route frame is all that the
-broker reads:
+A message is ``[route] [items]``. The route frame is all that the broker reads:
 
     verb (1 byte) | length, destination | length, origin | rest
 
 The rest depends on the verb: for the reliable lane a msgpack list of `Stamp`,
-one for each parcel in the message; a sequence number for publications; a
-reason or a count where the broker answers. Each header is one msgpack-encoded
-`Event` with the contract's keys, each body the raw bytes that it is about.
-Whatever cannot be read raises `BadFrame` and nothing else.
+one for each parcel in the message; the first sequence number for publications; a
+reason or a count where the broker answers. The items of a message are one msgpack
+list, since a frame costs more than what is in it: of headers and bodies on lanes,
+of events and bodies in publications. A header is one msgpack-encoded `Event` with
+the contract's keys, a body the raw bytes that it is about. Where there is a single
+event and no body (calls, beats), the second frame is its header. Whatever cannot be
+read raises `BadFrame` and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum, unique
+from itertools import islice
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -70,13 +73,13 @@ class Verb(IntEnum):
     UNROUTABLE = 13
     """Broker to origin: not delivered, and why (the rest); the old route follows."""
     PUBLISH = 14
-    """A publication; the rest is its sequence number."""
+    """Publications of one topic; the rest is the sequence number of the first."""
 
 
 _VERBS: Final = {int(verb): verb for verb in Verb}
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """The first frame of a message, read."""
 
     verb: Verb
@@ -96,7 +99,7 @@ class Flag:
     """No item: the key is closed or bound elsewhere from now on."""
 
 
-class Stamp(msgspec.Struct, frozen=True, array_like=True):
+class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a parcel stands in its lane.
 
     ``number`` counts from 1 in one ``epoch`` of the key; ``floor`` is the lowest
@@ -113,7 +116,7 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""
 
 
-class Parcel(msgspec.Struct, frozen=True):
+class Parcel(msgspec.Struct, frozen=True, gc=False):
     """A stamp and the items that travel under it."""
 
     stamp: Stamp
@@ -121,10 +124,17 @@ class Parcel(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """What a worker says of itself: whether it takes new keys and calls, and its load."""
+    """What a worker says of itself.
+
+    Whether it takes new keys and calls, what it has to do, and whether others can
+    call it directly. ``buried`` names those in the table that were given up for dead
+    before: their keys are elsewhere, so the broker must put them out.
+    """
 
     ready: bool = False
     load: Natural = 0
+    buried: tuple[str, ...] = ()
+    direct: bool = False
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -133,19 +143,22 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     identity: str
     ready: bool
     load: Natural = 0
+    direct: bool = False
 
 
 class Announcement(msgspec.Struct, frozen=True):
     """The broker's table.
 
     Unless ``settled``, the broker is too young to know that a worker which is
-    not in the table is gone.
+    not in the table is gone, but for those that have ``ended`` as whoever started
+    them saw: ``slot.generation``.
     """
 
     boot: str
     version: Natural
     settled: bool
     members: tuple[Member, ...]
+    ended: tuple[str, ...] = ()
 
 
 # --- routes ------------------------------------------------------------------
@@ -181,28 +194,29 @@ def decode_route(frame: bytes) -> Route:
 _encoder: Final = msgspec.msgpack.Encoder()
 _decode_event: Final = msgspec.msgpack.Decoder(Event).decode
 _decode_stamps: Final = msgspec.msgpack.Decoder(list[Stamp]).decode
+_decode_packed: Final = msgspec.msgpack.Decoder(list[Packed]).decode
 
 
 def encode_event(event: Event) -> bytes:
     """Return a header; `BadFrame` if msgpack cannot carry its payload."""
-    return _encode(event)
+    return encode(event)
 
 
 def decode_event(header: bytes) -> Event:
     """Read a header."""
-    return _read(_decode_event, header)
+    return read(_decode_event, header)
 
 
 def decode_payload(header: bytes, shape: type[_T]) -> _T:
     """Read a header whose payload is a ``shape``, as `Beat` and `Announcement`."""
     payload = decode_event(header).payload
-    return _read(lambda _: msgspec.convert(payload, shape), header)
+    return read(lambda _: msgspec.convert(payload, shape), header)
 
 
 def encode_payload(source: str, payload: Beat | Announcement) -> bytes:
     """Return a header that carries ``payload``."""
     facts = msgspec.to_builtins(payload)
-    return _encode(
+    return encode(
         Event(type=f"bus.{_KINDS[type(payload)]}", source=source, payload=facts)
     )
 
@@ -212,22 +226,24 @@ _KINDS: Final = {Beat: "beat", Announcement: "table"}
 
 def pack(item: Item) -> Packed:
     """Encode an item; `BadFrame` if msgpack cannot carry its payload."""
-    return _encode(item.event), item.body
+    return encode(item.event), item.body
 
 
 def unpack(packed: Packed) -> Item:
     """Read an item."""
-    return Item(_read(_decode_event, packed[0]), packed[1])
+    return Item(read(_decode_event, packed[0]), packed[1])
 
 
-def _encode(value: object) -> bytes:
+def encode(value: object) -> bytes:
+    """Return ``value`` in msgpack, or raise `BadFrame`."""
     try:
         return _encoder.encode(value)
     except _DECODE_ERRORS as error:
         raise BadFrame(reason=str(error)) from error
 
 
-def _read(decode: Callable[[bytes], _T], frame: bytes) -> _T:
+def read(decode: Callable[[bytes], _T], frame: bytes) -> _T:
+    """Return what ``decode`` finds, or raise `BadFrame`."""
     try:
         return decode(frame)
     except _DECODE_ERRORS as error:
@@ -239,33 +255,26 @@ def _read(decode: Callable[[bytes], _T], frame: bytes) -> _T:
 
 def encode_parcels(prefix: bytes, parcels: Sequence[Parcel]) -> list[bytes]:
     """Return one message: ``prefix`` is a route frame without its rest."""
-    frames = [prefix + _encode([parcel.stamp for parcel in parcels])]
-    for parcel in parcels:
-        for packed in parcel.items:
-            frames += packed
-    return frames
+    stamps = encode([parcel.stamp for parcel in parcels])
+    items = [packed for parcel in parcels for packed in parcel.items]
+    return [prefix + stamps, encode(items)]
 
 
 def decode_parcels(route: Route, frames: Sequence[bytes]) -> list[Parcel]:
     """Read what `encode_parcels` made; ``frames`` are those after the route."""
     stamps = decode_stamps(route)
-    if 2 * sum(stamp.items for stamp in stamps) != len(frames):
+    items = read(_decode_packed, only(frames, 1)[0])
+    if sum(stamp.items for stamp in stamps) != len(items):
         raise BadFrame(reason="stamps and items do not match")
-    parcels: list[Parcel] = []
-    start = 0
-    for stamp in stamps:
-        end = start + 2 * stamp.items
-        pairs = tuple(
-            zip(frames[start:end:2], frames[start + 1 : end : 2], strict=True)
-        )
-        parcels.append(Parcel(stamp, pairs))
-        start = end
-    return parcels
+    if len(items) == len(stamps) and all(stamp.items == 1 for stamp in stamps):
+        return [Parcel(s, (item,)) for s, item in zip(stamps, items, strict=True)]
+    following = iter(items)
+    return [Parcel(stamp, tuple(islice(following, stamp.items))) for stamp in stamps]
 
 
 def decode_stamps(route: Route) -> list[Stamp]:
     """Read the stamps in a route's rest."""
-    return _read(_decode_stamps, route.rest)
+    return read(_decode_stamps, route.rest)
 
 
 def encode_number(number: int) -> bytes:

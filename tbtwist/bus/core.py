@@ -12,14 +12,14 @@ unacknowledged is sent again as soon as its destination is back in the table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from tbtwist.boundaries import (
+    BusFigures,
     CallHandler,
     DeliveryHandler,
     LaneEvents,
@@ -27,70 +27,77 @@ from tbtwist.boundaries import (
     PublicationHandler,
     SendHandler,
 )
+from tbtwist.bus.arrivals import Arrivals, Taker, acknowledgements_to, parcels_to
 from tbtwist.bus.calls import Calls
 from tbtwist.bus.codec import (
     Route,
     Verb,
-    decode_parcels,
     decode_route,
     encode_route,
     only,
 )
 from tbtwist.bus.config import BusConfig
+from tbtwist.bus.figures import figures_of
 from tbtwist.bus.incoming import Deliveries, Receptions
 from tbtwist.bus.lane import Budget
 from tbtwist.bus.link import Link, LinkEvents
 from tbtwist.bus.outgoing import ForwardLane, Forwards, Sends
+from tbtwist.bus.shortcuts import NoShortcuts, Shortcuts
 from tbtwist.bus.table import Change
 from tbtwist.bus.topics import Subscribed, Topics
 from tbtwist.bus.wire import Outbox, Surroundings, Wire
 from tbtwist.errors import BadFrame
 from tbtwist.events import Item
 from tbtwist.identity import WorkerId
-from tbtwist.observe.metrics import bus_figures
-from tbtwist.services import wait, wait_until
-
-_log = Logger()
+from tbtwist.services import wait_until_twice
 
 
 class BusCore:
     """`EventBus` over a `Wire`. ``counters`` counts every drop by its reason."""
 
     def __init__(
-        self, clock: IReactorTime, identity: WorkerId, wire: Wire, config: BusConfig
+        self,
+        clock: IReactorTime,
+        identity: WorkerId,
+        wire: Wire,
+        config: BusConfig,
+        shortcuts: Shortcuts | None = None,
+        counters: Counter[str] | None = None,
     ) -> None:
         name = str(identity)
-        outbox = Outbox(clock, wire, name)
-        around = self._around = Surroundings(clock, name, config, wire, outbox)
+        outbox = Outbox(clock, wire, name, counters)
+        around = self._around = Surroundings(
+            clock, name, config, wire, outbox, counters=outbox.counters
+        )
         budget = self._budget = Budget(config.total_bytes)
+        outbox.on_refused = self._not_taken
         self._identity = identity
         self._forwards = Forwards(around, budget)
         self._sends = Sends(around, budget)
         self._deliveries = Deliveries(around)
         self._receptions = Receptions(around)
-        self._calls = Calls(around)
+        self._shortcuts = shortcuts or NoShortcuts()
+        self._calls = Calls(around, self._shortcuts)
         self._topics = Topics(around)
-        events = LinkEvents(lambda: self._deliveries.load, self._changed, self._tick)
+        events = LinkEvents(
+            self._load, lambda: self._shortcuts.open, self._changed, self._tick
+        )
         self._link = Link(around, self._topics, events)
         self._open = self._leaving = False
         self._left: Deferred[None] = Deferred()
         self._fenced: Callable[[], None] | None = None
-        self._takers = self._all_takers()
+        self._arrivals = Arrivals(
+            self._takers(), around.counters, around.table.has_buried
+        )
 
     @property
     def counters(self) -> Counter[str]:
         """What was dropped, refused or sent again, by reason."""
         return self._around.counters
 
-    def figures(self) -> Mapping[str, int]:
-        """As `EventBus.figures`."""
-        around = self._around
-        return {
-            "BUS_IN": around.traffic.taken,
-            "BUS_OUT": around.traffic.given,
-            "BUS_QUEUED_BYTES": self._budget.used_bytes,
-            **bus_figures(around.counters),
-        }
+    def _load(self) -> int:
+        """Return how much we have to do, in things that are being handled."""
+        return self._deliveries.load + self._calls.answering
 
     # --- lifetime
 
@@ -108,9 +115,16 @@ class BusCore:
         """As `EventBus.colleagues`."""
         return self._around.table.count(role)
 
+    def figures(self) -> BusFigures:
+        """As `EventBus.figures`."""
+        books = (self._forwards, self._sends)
+        parts = self._around, books, self._budget, self._deliveries, self._calls
+        return figures_of(*parts)
+
     def connect(self) -> Deferred[None]:
         """As `EventBus.connect`."""
         self._around.wire.open(self._received, self._published)
+        self._shortcuts.begin(self._asked_directly, self._received)
         self._open = True
         self._topics.open()
         return self._link.open()
@@ -124,17 +138,10 @@ class BusCore:
     def drain(self, timeout_s: float) -> Deferred[bool]:
         """As `EventBus.drain`."""
         self.announce(ready=False)
-        return Deferred.fromCoroutine(self._drain(timeout_s))
-
-    async def _drain(self, timeout_s: float) -> bool:
-        """Wait until it is empty twice: the others need a moment to hear of it."""
         clock, pause_s = self._around.clock, self._around.config.echo_every_s
-        deadline = clock.seconds() + timeout_s
-        while await wait_until(clock, self._is_drained, deadline - clock.seconds()):
-            await wait(clock, pause_s)
-            if self._is_drained():
-                return True
-        return False
+        return Deferred.fromCoroutine(
+            wait_until_twice(clock, self._is_drained, pause_s, timeout_s)
+        )
 
     def _is_drained(self) -> bool:
         """Whether nobody counts on us; without a broker, nobody can say so."""
@@ -146,6 +153,10 @@ class BusCore:
         announced = not (table.known and table.takes_keys(self._around.name))
         return announced and self._deliveries.empty
 
+    async def published(self, timeout_s: float) -> bool:
+        """Wait until what we published has passed the broker; False if it has not."""
+        return await self._link.echo(timeout_s)
+
     def close(self) -> Deferred[None]:
         """As `EventBus.close`: say goodbye, and wait a moment for the answer."""
         self._leaving = True
@@ -156,7 +167,8 @@ class BusCore:
         around.outbox.flush()
         if self._link.ready:  # a goodbye is no death
             self.announce(ready=False)
-        around.wire.transmit((encode_route(Verb.LEAVE, "", around.name),))
+        if not around.wire.transmit((encode_route(Verb.LEAVE, "", around.name),)):
+            around.counters["goodbye not sent"] += 1
         patience = around.clock.callLater(around.config.heartbeat_s, self._shut)
 
         def stop_waiting(_: None) -> None:
@@ -173,6 +185,7 @@ class BusCore:
         for part in (self._deliveries, self._calls, self._forwards, self._sends):
             part.close()
         self._around.outbox.discard()
+        self._shortcuts.close()
         self._around.wire.close()
         if not self._left.called:
             self._left.callback(None)
@@ -226,7 +239,7 @@ class BusCore:
 
     # --- what arrives
 
-    def _all_takers(self) -> dict[Verb, Callable[[Route, Sequence[bytes]], None]]:
+    def _takers(self) -> dict[Verb, Taker]:
         calls = self._calls
         return {
             Verb.TABLE: lambda _, frames: self._link.announced(only(frames, 1)[0]),
@@ -236,48 +249,26 @@ class BusCore:
             Verb.CALL: calls.asked,
             Verb.REPLY: calls.answered,
             Verb.REFUSED: calls.answered,
-            Verb.FORWARD: lambda route, frames: self._deliveries.received(
-                route.origin, decode_parcels(route, frames)
-            ),
-            Verb.SEND: lambda route, frames: self._receptions.received(
-                route.origin, decode_parcels(route, frames)
-            ),
-            Verb.FORWARD_ACK: self._forward_ack,
-            Verb.SEND_ACK: self._send_ack,
+            Verb.FORWARD: parcels_to(self._deliveries),
+            Verb.SEND: parcels_to(self._receptions),
+            Verb.FORWARD_ACK: acknowledgements_to(self._forwards),
+            Verb.SEND_ACK: acknowledgements_to(self._sends),
         }
 
     def _received(self, frames: Sequence[bytes]) -> None:
-        """Take a message of the broker's; a malformed one is counted."""
-        if not self._open:
-            return
-        try:
-            route = decode_route(frames[0])
-            self._takers.get(route.verb, self._strange)(route, frames[1:])
-        except BadFrame as error:
-            self.counters["dropped: bad frame"] += 1
-            _log.debug("{error}", error=error)
+        """Take a message of the broker's, or an answer."""
+        if self._open:
+            self._arrivals.take(frames)
+
+    def _asked_directly(self, frames: Sequence[bytes]) -> None:
+        """Answer a question on the way that it came."""
+        self._arrivals.guarded(self._calls.asked_directly, frames)
 
     def _published(self, frames: Sequence[bytes]) -> None:
-        try:
-            self._topics.received(frames)
-        except BadFrame as error:
-            self.counters["dropped: bad frame"] += 1
-            _log.debug("{error}", error=error)
-
-    def _strange(self, route: Route, frames: Sequence[bytes]) -> None:
-        raise BadFrame(
-            reason=f"{route.verb.name} with {len(frames)} frames from the broker"
-        )
-
-    def _forward_ack(self, route: Route, frames: Sequence[bytes]) -> None:
-        for parcel in decode_parcels(route, frames):
-            self._forwards.acknowledged(route.origin, parcel)
-
-    def _send_ack(self, route: Route, frames: Sequence[bytes]) -> None:
-        for parcel in decode_parcels(route, frames):
-            self._sends.acknowledged(route.origin, parcel)
+        self._arrivals.guarded(self._topics.received, frames)
 
     def _changed(self, change: Change) -> None:
+        self._calls.changed(change)
         self._deliveries.changed(change)
         self._receptions.changed(change)
         self._forwards.changed(change)
@@ -286,6 +277,8 @@ class BusCore:
     def _tick(self, now: float) -> None:
         self._forwards.tick(now)
         self._sends.tick(now)
+        if not self._link.ready:
+            self._deliveries.ask_to_be_forgotten()
 
     def _unroutable(self, _: Route, frames: Sequence[bytes]) -> None:
         """Something of ours was not delivered; lanes try again, calls fail."""
@@ -293,12 +286,17 @@ class BusCore:
         if old is None:
             raise BadFrame(reason="nothing said about what was unroutable")
         self.counters[f"unroutable: {old.verb.name.lower()}"] += 1
-        if old.verb is Verb.FORWARD:
-            self._forwards.lost(old.destination)
-        elif old.verb is Verb.SEND:
-            self._sends.lost(old.destination)
-        elif old.verb is Verb.CALL:
+        if old.verb is Verb.CALL:
             self._calls.unroutable(only(frames[1:], 1)[0])
+        else:
+            self._not_taken(old.verb, old.destination)
+
+    def _not_taken(self, verb: Verb, destination: str) -> None:
+        """Let the lanes to ``destination`` send again soon what did not get there."""
+        if verb is Verb.FORWARD:
+            self._forwards.lost(destination)
+        elif verb is Verb.SEND:
+            self._sends.lost(destination)
 
     def _put_out(self, _: Route, frames: Sequence[bytes]) -> None:
         """The broker does not want us: as the answer to LEAVE, or for good."""

@@ -46,6 +46,13 @@ def _weight(ack: Parcel) -> int:
     return 100 + sum(len(header) + len(body) for header, body in ack.items)
 
 
+def _last_word(record: Record) -> Parcel:
+    """Return the last acknowledgement, without replies if its origin has them."""
+    last = record.expected - 1
+    empty = Parcel(Stamp(record.key, record.epoch, max(last, 0), items=0))
+    return record.acks.get(last, empty)
+
+
 @attrs.define(eq=False)
 class Inbox:
     """All records of one destination."""
@@ -102,9 +109,19 @@ class Inbox:
             self._make_room()
             record = Record(origin, stamp.key, stamp.epoch, unsure=self._forgot)
             self._records[place] = record
-        if not record.expected:
-            record.expected = stamp.floor
+        if record.expected < stamp.floor:
+            self._skip(record, stamp.floor)
         return record
+
+    def _skip(self, record: Record, floor: int) -> None:
+        """What is below ``floor`` was handled elsewhere meanwhile.
+
+        The key was bound to another worker for a while, and the farewell to us got
+        lost.
+        """
+        record.expected = floor
+        while record.pending and record.pending[0].stamp.number < floor:
+            record.pending.popleft()
 
     def _make_room(self) -> None:
         """Forget the oldest idle key when there are too many."""
@@ -147,6 +164,14 @@ class Inbox:
             if self._kept_bytes > self.config.kept_bytes:
                 self._shed()
         return ack
+
+    def resting(self) -> list[tuple[str, Parcel]]:
+        """Return origin and last acknowledgement of every key that rests here."""
+        return [
+            (record.origin, _last_word(record))
+            for record in self._records.values()
+            if not (record.busy or record.pending)
+        ]
 
     def _shed(self) -> None:
         """Forget idle keys' acknowledgements, oldest first, until the rest fits."""

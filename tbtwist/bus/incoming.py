@@ -44,9 +44,14 @@ class Deliveries:
         return self._running + len(self._waiting)
 
     @property
+    def bound(self) -> int:
+        """Return how many lanes are bound to this worker."""
+        return len(self._inbox)
+
+    @property
     def empty(self) -> bool:
         """Whether no lane is bound to this worker any more."""
-        return not len(self._inbox)
+        return not self.bound
 
     def handle_with(self, handler: DeliveryHandler) -> None:
         """Handle deliveries with ``handler`` from now on."""
@@ -98,12 +103,12 @@ class Deliveries:
         self, record: Record, parcel: Parcel, handler: DeliveryHandler
     ) -> list[Packed]:
         stamp = parcel.stamp
-        self._around.traffic.taken += 1
         try:
             item = unpack(parcel.items[0])
             again = record.redelivered(stamp)
             if again:
                 self._around.counters["redelivered"] += 1
+            self._around.done["handled"] += 1
             delivery = Delivery(record.origin, stamp.key, stamp.number, item, again)
             return [pack(reply) for reply in await handler(delivery)]
         except BaseException:  # or the key would be deaf from now on
@@ -115,6 +120,11 @@ class Deliveries:
                 key=stamp.key,
             )
             return []
+
+    def ask_to_be_forgotten(self) -> None:
+        """Remind origins of the keys that rest here: their farewell may be lost."""
+        for origin, ack in self._inbox.resting():
+            self._around.outbox.put(Verb.FORWARD_ACK, origin, ack)
 
     def changed(self, change: Change) -> None:
         """Forget the origins that are gone, and tell who wants to know."""
@@ -158,16 +168,17 @@ class Receptions:
 
     def _take(self, parcel: Parcel) -> str:
         """Return why the item was not taken, or nothing."""
-        self._around.traffic.taken += 1
         if self._handler is None:
             return "this worker has no connections"
         try:
-            return self._handler(unpack(parcel.items[0])) or ""
+            reason = self._handler(unpack(parcel.items[0])) or ""
         except BadFrame as error:
             return str(error)
         except Exception:  # noqa: BLE001 - the sender gets an answer in any case
             _log.failure("taking an item for {key} failed", key=parcel.stamp.key)
             return "the owner of the connection failed"
+        self._around.done["taken"] += not reason
+        return reason
 
     def changed(self, change: Change) -> None:
         """Forget the origins that are gone."""

@@ -57,6 +57,11 @@ class Budget:
         self.used_bytes -= size
 
 
+def farewell(key: str, epoch: int, number: int) -> Parcel:
+    """Return the word that a key will not come again."""
+    return Parcel(Stamp(key, epoch, number, number, Flag.FORGET, items=0))
+
+
 @attrs.define(eq=False)
 class OriginLane:
     """One key's items, numbered from 1 within this ``epoch`` of the key."""
@@ -146,9 +151,7 @@ class OriginLane:
 
     def farewell(self) -> Parcel:
         """Return the word to a worker that this key will not come again."""
-        return Parcel(
-            Stamp(self.key, self.epoch, self._next, self._next, Flag.FORGET, items=0)
-        )
+        return farewell(self.key, self.epoch, self._next)
 
     def repeat(self) -> None:
         """Begin again with what is on its way, to the same worker."""

@@ -27,15 +27,21 @@ from tbtwist.bus.table import Change
 from tbtwist.bus.topics import Topics
 from tbtwist.bus.wire import Surroundings
 from tbtwist.events import Event, Item, Publication
+from tbtwist.services import wait_until
 
 _log = Logger()
 
 
 @attrs.frozen
 class LinkEvents:
-    """What a link asks and tells: our load, what changed around us, time passing."""
+    """What a link asks and tells.
+
+    Our load, whether others can call us directly; what changed around us, and time
+    passing.
+    """
 
     load: Callable[[], int]
+    direct: Callable[[], bool]
     changed: Callable[[Change], None]
     ticked: Callable[[float], None]
 
@@ -98,7 +104,12 @@ class Link:
     def hello(self) -> None:
         """Tell the broker how we are, now."""
         around = self._around
-        beat = Beat(ready=self.ready, load=self._events.load())
+        beat = Beat(
+            ready=self.ready,
+            load=self._events.load(),
+            buried=around.table.returned,
+            direct=self._events.direct(),
+        )
         route = encode_route(Verb.BEAT, "", around.name)
         if not around.wire.transmit((route, encode_payload(around.name, beat))):
             around.counters["beat not sent"] += 1
@@ -123,6 +134,18 @@ class Link:
         event = Event(type="bus.echo", source=self._around.name)
         self._topics.publish(self._echo_topic, Item(event))
 
+    async def echo(self, timeout_s: float) -> bool:
+        """Publish to ourselves, after all that we published; False when it is lost."""
+        heard: list[Publication] = []
+        subscription = self._topics.subscribe(
+            self._echo_topic, heard.append, wired=True
+        )
+        self._echo()
+        clock = self._around.clock
+        arrived = await wait_until(clock, lambda: bool(heard), timeout_s)
+        subscription.cancel()
+        return arrived
+
     def _heard_echo(self, _: Publication) -> None:
         if self._echoing.running:
             self._echoing.stop()
@@ -142,8 +165,8 @@ class Link:
         if restarted or not was_known:
             self._echoed = False
             change = attrs.evolve(change, matters=True)
-        if not table.known:
+        if not table.known or table.returned:
             self.hello()
-        elif not (self._echoed or self._echoing.running):
+        if table.known and not (self._echoed or self._echoing.running):
             _ = self._echoing.start(around.config.echo_every_s)
         self._events.changed(change)

@@ -46,8 +46,8 @@ class Forwards(LaneBook):
         if self._closed:
             self._around.counters[f"dropped: {CLOSED}"] += 1
             return False
-        self._around.traffic.given += 1
         has_room = lane.put(pack(item))
+        self._around.done["forwarded"] += 1
         self._pump(lane)
         return has_room
 
@@ -141,6 +141,11 @@ class ForwardLane:
     _book: Forwards
     _lane: OriginLane
 
+    @property
+    def empty(self) -> bool:
+        """As `boundaries.Lane.empty`."""
+        return not self._lane.entries
+
     def forward(self, item: Item) -> bool:
         """As `boundaries.Lane.forward`."""
         return self._book.forward(self._lane, item)
@@ -175,8 +180,8 @@ class Sends(LaneBook):
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._open(key)
-        self._around.traffic.given += 1
         lane.put(packed, done)
+        self._around.done["sent"] += 1
         self._pump(lane)
 
     @override

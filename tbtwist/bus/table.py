@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -34,12 +34,18 @@ class Change:
     died: frozenset[str] = frozenset()
 
 
+MAX_BURIED: Final = 1000
+"""How many of those who are gone are remembered."""
+
+
 @attrs.define(eq=False)
 class Table:
     """The workers that the broker announced.
 
     After a restart the broker's table fills up again; whoever was there before
     is *missing*, not gone, until the broker says that its table has settled.
+    Whoever is gone stays *buried*: a new broker may not know that it was given up
+    for dead, but its keys are elsewhere now, and its connections were seen off.
     """
 
     known: bool = False
@@ -47,18 +53,24 @@ class Table:
     boot: str = ""
     settled: bool = False
     members: dict[str, Member] = attrs.Factory(dict)
+    returned: tuple[str, ...] = ()
+    """Those of the buried whom the broker announced all the same."""
+    _buried: dict[str, None] = attrs.Factory(dict)
     _workers: dict[str, WorkerId] = attrs.Factory(dict)
     _missing: frozenset[str] = frozenset()
 
     def update(self, news: Announcement) -> Change:
         """Take what the broker announced, and say what became different."""
         workers = {m.identity: WorkerId.parse(m.identity) for m in news.members}
+        self.returned = tuple(name for name in workers if name in self._buried)
         before = self.members if news.boot == self.boot else {}
         missing = self._missing | (self.members.keys() - before.keys())
-        now = {member.identity: member for member in news.members}
+        now = {m.identity: m for m in news.members if m.identity not in self._buried}
         gone = before.keys() - now.keys()
         died = frozenset(name for name in gone if before[name].ready)
         missing -= now.keys()
+        ended = {name for name in missing if name.rpartition(".")[0] in news.ended}
+        gone, missing = gone | ended, missing - ended
         if news.settled:
             gone, missing = gone | missing, frozenset()
         appeared = frozenset(now.keys() - before.keys())
@@ -70,8 +82,19 @@ class Table:
             )
         )
         self.boot, self.settled = news.boot, news.settled
-        self.members, self._workers, self._missing = now, workers, missing
+        self.members, self._missing = now, missing
+        self._workers = {name: workers[name] for name in now}
+        self._bury(gone)
         return Change(appeared, frozenset(gone), matters, died)
+
+    def _bury(self, gone: Iterable[str]) -> None:
+        self._buried |= dict.fromkeys(gone)
+        while len(self._buried) > MAX_BURIED:
+            del self._buried[next(iter(self._buried))]
+
+    def has_buried(self, identity: str) -> bool:
+        """Whether a worker is gone for good, whatever it still says."""
+        return identity in self._buried
 
     def count(self, role: str) -> int:
         """Return how many workers of a role are there."""
@@ -91,6 +114,35 @@ class Table:
                 for member in self.members.values()
                 if member.ready and self._workers[member.identity].role == HANDLERS
             ),
+        )
+
+    def callee(
+        self, target: str, handed: Mapping[str, int], turn: int
+    ) -> Member | None:
+        """Return who should answer a call to ``target``; None if that is not clear.
+
+        A process, the newest ready generation of a slot, or whoever of a role has
+        least to do; equals take turns. ``handed`` counts the calls that we gave to
+        each since the last announcement. All of a role is the broker's business.
+        """
+        exact = self.members.get(target)
+        if exact is not None:
+            return exact
+        ready = [
+            (member, self._workers[name])
+            for name, member in self.members.items()
+            if member.ready
+        ]
+        named = [each for each in ready if each[1].slot == target]
+        if named:
+            return max(named, key=lambda each: each[1].generation)[0]
+        able = [member for member, worker in ready if worker.role == target]
+        if not able:
+            return None
+        start = turn % len(able)
+        return min(
+            (*able[start:], *able[:start]),
+            key=lambda member: member.load + handed.get(member.identity, 0),
         )
 
     def find(self, slot: str, generation: int) -> str | None:

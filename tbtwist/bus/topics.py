@@ -11,21 +11,19 @@ from twisted.logger import Logger
 
 from tbtwist.boundaries import PublicationHandler
 from tbtwist.bus.codec import (
-    Verb,
     decode_number,
     decode_route,
-    encode_number,
-    encode_route,
     only,
-    pack,
-    unpack,
 )
+from tbtwist.bus.news import decode_items, encode_item
 from tbtwist.bus.wire import Surroundings
 from tbtwist.errors import BadFrame
 from tbtwist.events import Item, Publication
 
 _log = Logger()
 
+MISSED: Final = "publication: missed"
+"""How the counters of gaps begin; the topic follows."""
 REMEMBERED: Final = 10_000
 """Topics that a publisher counts, and publishers' topics that a receiver counts."""
 
@@ -66,11 +64,11 @@ class Sequences:
         self._note(origin, topic, number)
         return number
 
-    def missed(self, origin: str, topic: str, number: int) -> int:
-        """Take ``number``; return how many are missing between it and the last."""
-        last = self._last.get((origin, topic), number - 1)
-        self._note(origin, topic, number)
-        return max(0, number - last - 1)
+    def missed(self, origin: str, topic: str, first: int, count: int = 1) -> int:
+        """Take ``count`` from ``first`` on; return how many are missing before."""
+        last = self._last.get((origin, topic), first - 1)
+        self._note(origin, topic, first + count - 1)
+        return max(0, first - last - 1)
 
     def _note(self, origin: str, topic: str, number: int) -> None:
         self._last[origin, topic] = number
@@ -109,14 +107,11 @@ class Topics:
             self._wire.subscribe(encode_topic(topic))
 
     def publish(self, topic: str, item: Item) -> None:
-        """As `EventBus.publish`."""
-        name = encode_topic(topic)
-        header, body = pack(item)
-        self._around.traffic.given += 1
-        number = encode_number(self._sent.next(self._identity, topic))
-        route = encode_route(Verb.PUBLISH, "", self._identity, number)
-        if not self._wire.publish((name, route, header, body)):
-            self._around.counters["publication: not sent"] += 1
+        """As `EventBus.publish`; it leaves at the end of the reactor's turn."""
+        name, encoded = encode_topic(topic), encode_item(item)
+        number = self._sent.next(self._identity, topic)
+        self._around.outbox.publish(name, number, encoded)
+        self._around.done["published"] += 1
 
     def subscribe(
         self, topic: str, handler: PublicationHandler, *, wired: bool
@@ -140,17 +135,25 @@ class Topics:
             self._wire.unsubscribe(encode_topic(topic))
 
     def received(self, frames: Sequence[bytes]) -> None:
-        """Give a publication to those who subscribed to its topic."""
-        name, about, header, body = only(frames, 4)
-        self._around.traffic.taken += 1
+        """Give publications to those who subscribed to their topic."""
+        name, about, content = only(frames, 3)
         topic, route = decode_topic(name), decode_route(about)
+        number, items = decode_number(route.rest), decode_items(content)
+        missed = self._missed(route.origin, topic, number, len(items))
         handlers = tuple(self._subscribed.get(topic, ()))
-        missed = self._seen.missed(route.origin, topic, decode_number(route.rest))
+        for item in items:
+            publication = Publication(topic, item, missed, route.origin, number)
+            number, missed = number + 1, 0
+            for subscription in handlers:
+                self._give(subscription, publication)
+
+    def _missed(self, origin: str, topic: str, number: int, count: int) -> int:
+        """Return how many are missing before these ``count``, and note the last."""
+        missed = self._seen.missed(origin, topic, number, count)
         if missed:
-            self._around.counters[f"publication: missed {topic}"] += missed
-        publication = Publication(topic, unpack((header, body)), missed)
-        for subscription in handlers:
-            self._give(subscription, publication)
+            self._around.counters[f"{MISSED} {topic}"] += missed
+        self._around.done["received"] += count
+        return missed
 
     def _give(self, subscription: Subscribed, publication: Publication) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The bus over ZeroMQ: a worker's sockets, and the broker's.
+"""The bus over ZeroMQ, at a worker.
 
 - PUB → XSUB, XPUB → SUB: publications
 - DEALER ↔ ROUTER: lanes, acknowledgements, calls, heartbeats
@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 import zmq
 from twisted.internet.interfaces import IReactorTime
 from txzmq import ZmqFactory
 
-from tbtwist.boundaries import Outgoing, Router
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
+from tbtwist.bus.curve import worker_guard
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.peers import PeerSockets
 from tbtwist.bus.sockets import BoundedSocket, Incoming, SocketOptions, new_factory
 from tbtwist.bus.wire import Receiver
 from tbtwist.identity import WorkerId
-
-_REASONS: Final[dict[int, str]] = {zmq.EAGAIN: "full", zmq.EHOSTUNREACH: "unreachable"}
 
 
 class ZmqWire:
@@ -54,16 +52,18 @@ class ZmqWire:
             (zmq.DEALER, there.broker, received),
         )
         for kind, address, incoming in ways:
-            socket = BoundedSocket(factory, self._options(kind), incoming)
+            options = self._options(kind, address)
+            socket = BoundedSocket(factory, options, incoming)
             socket.connect(address)
             self._sockets[kind] = socket
 
-    def _options(self, kind: int) -> SocketOptions:
+    def _options(self, kind: int, address: str) -> SocketOptions:
         return SocketOptions(
             kind=kind,
             hwm_send=self._config.hwm_send,
             hwm_recv=self._config.hwm_recv,
             identity=self._identity if kind == zmq.DEALER else None,
+            guard=worker_guard(self._endpoints, address),
         )
 
     def _offer(self, kind: int, frames: Sequence[bytes]) -> bool:
@@ -115,90 +115,6 @@ class ZmqBus(BusCore):
     ) -> None:
         config = config or BusConfig()
         wire = ZmqWire(reactor, identity, endpoints, config)
-        super().__init__(reactor, identity, wire, config)
-
-
-class BrokerSockets:
-    """The broker's sockets around a `Router`.
-
-    A message that cannot be delivered is counted by its reason, and the router is
-    told. Publications are pumped from XSUB to XPUB, subscriptions back.
-    """
-
-    def __init__(
-        self,
-        reactor: IReactorTime,
-        endpoints: Endpoints,
-        router: Router,
-        config: BusConfig | None = None,
-    ) -> None:
-        self.counters: Counter[str] = Counter()
-        self._reactor = reactor
-        self._endpoints = endpoints
-        self._router = router
-        self._config = config or BusConfig()
-        self._factory: ZmqFactory | None = None
-        self._sockets: dict[int, BoundedSocket] = {}
-
-    def bind(self) -> None:
-        """Bind all sockets now, or none: raises `CannotBind`."""
-        factory = self._factory = new_factory(self._reactor)
-        here = self._endpoints
-        ways: tuple[tuple[int, str, Incoming], ...] = (
-            (zmq.ROUTER, here.broker, self._from_router),
-            (zmq.PULL, here.sends, self._from_pull),
-            (zmq.XPUB, here.subscribers, self._subscribed),
-            (zmq.XSUB, here.publishers, self._published),
-        )
-        try:
-            for kind, address, incoming in ways:
-                socket = BoundedSocket(factory, self._options(kind), incoming)
-                socket.bind(address, "the bus")
-                self._sockets[kind] = socket
-        except BaseException:
-            self.close()
-            raise
-        self._routing = self._sockets[zmq.ROUTER]
-
-    def _options(self, kind: int) -> SocketOptions:
-        return SocketOptions(
-            kind=kind,
-            hwm_send=self._config.hwm_send,
-            hwm_recv=self._config.hwm_recv,
-            mandatory=kind == zmq.ROUTER,
-        )
-
-    def _from_router(self, message: list[bytes]) -> None:
-        peer = message[0]
-        now = self._reactor.seconds()
-        self._send(self._router.received(message[1:], peer, now))
-
-    def _from_pull(self, message: list[bytes]) -> None:
-        self._send(self._router.received(message, None, self._reactor.seconds()))
-
-    def tick(self) -> None:
-        """Let the router do what is due."""
-        self._send(self._router.tick(self._reactor.seconds()))
-
-    def _send(self, messages: Sequence[Outgoing]) -> None:
-        for message in messages:
-            try:
-                self._routing.send((message.identity, *message.frames))
-            except zmq.ZMQError as error:
-                reason = _REASONS.get(error.errno or 0, str(error.strerror))
-                self._send(self._router.undelivered(message, reason))
-
-    def _published(self, message: list[bytes]) -> None:
-        if not self._sockets[zmq.XPUB].offer(message):
-            self.counters["publication: full"] += 1
-
-    def _subscribed(self, message: list[bytes]) -> None:
-        if not self._sockets[zmq.XSUB].offer(message):
-            self.counters["subscription: full"] += 1
-
-    def close(self) -> None:
-        """Close everything; calling this twice is fine."""
-        self._sockets.clear()
-        factory, self._factory = self._factory, None
-        if factory is not None:
-            factory.shutdown()
+        counters: Counter[str] = Counter()
+        peers = PeerSockets(reactor, str(identity), endpoints, config, counters)
+        super().__init__(reactor, identity, wire, config, peers, counters)

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
+from tbtwist.cli.failures import Failure
 from tbtwist.cli.options import common_options, find_manager, world
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tbtwist.config.schema import Settings
     from tbtwist.control.client import ControlClient
     from tbtwist.status import UpdateStep
 
 _Serving = Literal["http", "ws"]
 _KINDS = ("http", "ws")
+_SERVING: tuple[_Serving, ...] = ("http", "ws")
 _MOST_WORKERS = 256
 
 _type = click.option(
@@ -37,9 +42,23 @@ def _client(ctx: click.Context) -> ControlClient:
 @click.option("--role", type=click.Choice(_KINDS), help="Only these workers.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a step.")
+@click.option(
+    "--prove", is_flag=True, help="Be clients meanwhile; fail if they feel it."
+)
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where --prove writes its report (JSON); default: run/update.json in data_dir.",
+)
 @click.pass_context
 def update(
-    ctx: click.Context, role: str | None, *, dry_run: bool, as_json: bool
+    ctx: click.Context,
+    role: str | None,
+    report: Path | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    prove: bool,
 ) -> None:
     """Replace the workers by new ones that have the present code and configuration.
 
@@ -47,19 +66,46 @@ def update(
     takes over. If one does not get ready, the old ones serve on and the exit code
     is 1.
     """
-    client = _client(ctx)
-    roles = (cast("_Serving", role),) if role else ("http", "ws")
+    settings = find_manager(ctx).settings
+    client = world(ctx).control(Path(settings.data_dir))
+    roles: tuple[_Serving, ...] = (cast("_Serving", role),) if role else _SERVING
     if dry_run:
-        lines = client.plan(cast("tuple[_Serving, ...]", roles))
-        click.echo("\n".join(lines) or "Nothing to do.")
-        return
+        click.echo("\n".join(client.plan(roles)) or "Nothing to do.")
+    elif prove:
+        _prove(
+            settings, client, lambda: _update(client, roles, as_json=as_json), report
+        )
+    else:
+        _update(client, roles, as_json=as_json)
+
+
+def _update(
+    client: ControlClient, roles: tuple[_Serving, ...], *, as_json: bool
+) -> None:
     done: list[str] = []
-    for step in client.update(cast("tuple[_Serving, ...]", roles)):
+    for step in client.update(roles):
         click.echo(_as_json(step) if as_json else _sentence(step))
         if step.step in {"gone", "started", "stopped", "moved"}:
             done.append(step.worker)
     if not as_json:
         click.echo(f"Updated: {', '.join(done) or 'there was nothing to do'}.")
+
+
+def _prove(
+    settings: Settings,
+    client: ControlClient,
+    work: Callable[[], None],
+    report: Path | None,
+) -> None:
+    from tbtwist.cli.proving import Load, hosts_of, prove, visitor
+
+    load = Load(cookie=visitor(settings))
+    found = prove(client.status(), hosts_of(settings), load, work)
+    path = report or Path(settings.data_dir) / "run" / "update.json"
+    found.write(path)
+    click.echo("\n".join([*found.sentences(), f"The report is in {path}."]), err=True)
+    if not found.ok:
+        raise Failure(found.error or "The update was felt.")
 
 
 def _as_json(step: UpdateStep) -> str:

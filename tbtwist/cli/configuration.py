@@ -54,9 +54,12 @@ def generate(ctx: click.Context, output: str | None, form: str, *, force: bool) 
 @click.pass_context
 def validate(ctx: click.Context) -> None:
     """Report every problem as file:line:column: key: what was expected."""
+    from tbtwist.auth.secrets import configured_secrets, token_secrets
+
     loaded = world(ctx).examine(config_file(ctx))
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
+    token_secrets(loaded.settings, configured_secrets(loaded.settings))
     click.echo(_summary(loaded))
 
 

@@ -3,23 +3,66 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tbtwist.cli.options import common_options, find_manager, world
+from tbtwist.cli.failures import Failure
+from tbtwist.cli.options import World, common_options, find_manager, world
+
+if TYPE_CHECKING:
+    from tbtwist.status import Status
+
+_LOOK_EVERY_S = 1.0
 
 
 @click.command()
 @common_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@click.option(
+    "-w", "--worker", "worker_id", help="Tell all about this one: its ends, too."
+)
 @click.pass_context
-def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show the manager and every worker."""
+def status(
+    ctx: click.Context, worker_id: str | None, *, as_json: bool, watch: bool
+) -> None:
+    """Show the manager and every worker, or the story of one."""
+    here = world(ctx)
+    client = here.connect(Path(find_manager(ctx).settings.data_dir))
+    if worker_id is not None:
+        _tell(here, client.status(), worker_id, as_json=as_json)
+        return
+    _show(here, client.status(), as_json=as_json)
+    try:
+        while watch:
+            here.pause(_LOOK_EVERY_S)
+            found = client.status()
+            if here.terminal:
+                click.clear()
+            _show(here, found, as_json=as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _tell(here: World, found: Status, worker_id: str, *, as_json: bool) -> None:
+    import msgspec
+
+    from tbtwist.cli.rendering import story
+
+    worker = next((each for each in found.workers if each.id == worker_id), None)
+    if worker is None:
+        known = ", ".join(each.id for each in found.workers)
+        raise Failure(f"There is no worker {worker_id}; there are: {known}.")
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(worker), indent=2))
+    else:
+        click.echo(story(worker, here.now()), nl=False)
+
+
+def _show(here: World, found: Status, *, as_json: bool) -> None:
     from tbtwist.cli.rendering import coloured, document, plain
 
-    here = world(ctx)
-    settings = find_manager(ctx).settings
-    found = here.connect(Path(settings.data_dir)).status()
     if as_json:
         click.echo(document(found))
     elif here.terminal:

@@ -49,13 +49,14 @@ Outcome = Running | Died | NotReady
 
 
 def manager_argv(
-    executable: str, config: Path | None, *, verbose: bool
+    executable: str, config: Path | None, *, verbose: bool, reload: bool = False
 ) -> tuple[str, ...]:
     """Return the command line of a manager that reads ``config``."""
     return (
         *(executable, "-c", _TWISTD, "-n", "--pidfile="),
         *("tbworkers", "--role=manager", "--console"),
         *(("--verbose",) if verbose else ()),
+        *(("--reload",) if reload else ()),
         *(("--config", str(config)) if config else ()),
     )
 

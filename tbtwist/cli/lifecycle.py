@@ -28,6 +28,9 @@ _demo = click.option("--demo", is_flag=True, help="Serve the bundled chat exampl
 _daemon = click.option(
     "-d", "--daemon", is_flag=True, help="Run in the background; return when it serves."
 )
+_reload = click.option(
+    "--reload", is_flag=True, help="Replace the http workers when code changes."
+)
 _timeout = click.option(
     "--timeout",
     "timeout_s",
@@ -41,14 +44,15 @@ _timeout = click.option(
 @common_options
 @_demo
 @_daemon
+@_reload
 @click.pass_context
-def start(ctx: click.Context, *, demo: bool, daemon: bool) -> None:
+def start(ctx: click.Context, *, demo: bool, daemon: bool, reload: bool) -> None:
     """Start the manager, which starts and watches the workers.
 
     Stays in the foreground; Ctrl-C stops everything.
     """
     loaded = _load(ctx, demo=demo)
-    _start(ctx, loaded, daemon=daemon)
+    _start(ctx, loaded, daemon=daemon, reload=reload)
 
 
 @click.command()
@@ -96,7 +100,9 @@ def _load(ctx: click.Context, *, demo: bool) -> Loaded:
     return loaded
 
 
-def _start(ctx: click.Context, loaded: Loaded, *, daemon: bool) -> None:
+def _start(
+    ctx: click.Context, loaded: Loaded, *, daemon: bool, reload: bool = False
+) -> None:
     from tbtwist.cli.launching import ask_status, manager_argv
 
     here = world(ctx)
@@ -105,7 +111,9 @@ def _start(ctx: click.Context, loaded: Loaded, *, daemon: bool) -> None:
         where = _where(running)
         click.echo(f"Already running: {where}. Stop it with: tbtwist stop")
         return
-    argv = manager_argv(here.executable, loaded.path, verbose=is_verbose(ctx))
+    argv = manager_argv(
+        here.executable, loaded.path, verbose=is_verbose(ctx), reload=reload
+    )
     if daemon:
         _start_in_background(here, argv, loaded)
     else:

@@ -36,13 +36,17 @@ def document(status: Status) -> bytes:
 
 
 def _worker_document(worker: dict[str, Any]) -> dict[str, Any]:
-    """Return the contract's keys of one worker, in the contract's order."""
+    """Return the contract's keys of one worker, in its order; then the bus' counters."""
     counter = {"http": "requests_total", "ws": "connections"}.get(worker["role"])
-    last_exit = worker["last_exit"]
-    own = {counter: worker.get(counter)} if counter else {}
-    dropped = {"requests_total", "connections", "last_exit", "detail"}
+    own = (counter, "bus_pending", "bus_incidents") if counter else ()
+    dropped = {"requests_total", "connections", "last_exit", "exits"}
+    dropped |= {"detail", "bus", *own}
     kept = {key: value for key, value in worker.items() if key not in dropped}
-    return {**kept, **own, "last_exit": last_exit}
+    figures = {key: worker.get(key) for key in own}
+    last = worker["last_exit"]
+    if last is not None:
+        last = {key: last[key] for key in ("at", "code", "signal", "reason")}
+    return {**kept, **figures, "last_exit": last, "bus": worker["bus"]}
 
 
 def headline(status: Status) -> str:
@@ -120,6 +124,26 @@ def _exit(last: LastExit, now: float) -> str:
     except ValueError:
         return f"{how}: {last.reason}"
     return f"{how} {ago} ago: {last.reason}".lstrip()
+
+
+def story(worker: WorkerStatus, now: float) -> str:
+    """Return how a worker is, and how its last processes ended: all that is known."""
+    where = f", port {worker.port}" if worker.port else ""
+    since = "" if worker.uptime_s is None else f" for {duration(worker.uptime_s)}"
+    lines = [
+        f"{worker.id}, generation {worker.generation}{where}: {worker.state}{since}"
+    ]
+    if worker.detail:
+        lines.append(f"  {worker.detail}")
+    if not worker.exits:
+        lines.append("No process of it has ended under this manager.")
+    for end in reversed(worker.exits):
+        lines += ["", f"Generation {end.generation} ended at {end.at}"]
+        lines.append(f"  {_exit(end, now)}")
+        if end.in_flight:
+            lines.append(f"  {end.in_flight} requests were in progress just before")
+        lines += [f"    {line}" for line in end.lines]
+    return "\n".join(lines) + "\n"
 
 
 def duration(seconds: float) -> str:

@@ -19,6 +19,11 @@ PATHS: Final = frozenset(
         "auth.jwks_ca_file",
         "http_worker.static_root",
         "nginx.static_root",
+        "nginx.ssl_certificate",
+        "nginx.ssl_certificate_key",
+        "nginx.config_path",
+        "nginx.symlink_path",
+        "nginx.pid_file",
     }
 )
 """Keys that name a folder or file: relative to the file that they stand in."""

@@ -7,11 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-_PATTERNS: Final = {
-    r"^[0-9a-fA-F]{64}\Z": "a SHA-256, which has 64 hexadecimal digits",
-    r"^(https://[!-~]+)?\Z": "an address that begins with https://",
-}
-"""The schema's patterns in words."""
+from tbtwist.config.patterns import IN_WORDS
 
 LARGEST: Final = 2**31 - 1
 """No number in a configuration is meant to be larger than this."""
@@ -51,7 +47,7 @@ def _structure(info: inspect.Type) -> str:
 
 def _text(info: inspect.Type) -> str:
     pattern = info.pattern if isinstance(info, inspect.StrType) else None
-    return _PATTERNS.get(pattern or "", "text")
+    return IN_WORDS.get(pattern or "", "text")
 
 
 def _range(low: int | None, high: int | None) -> str:

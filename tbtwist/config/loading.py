@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from os.path import samestat
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from tbtwist.config.manifest import NAMES as MANIFESTS
+from tbtwist.config.nodes import MAX_BYTES
 from tbtwist.config.reading import Source, Surroundings, read
 from tbtwist.config.schema import Settings
 from tbtwist.errors import ConfigNotFound, DataDirUnusable
 
 SYSTEM_FILE: Final = Path("/etc/toolboxv2/config.yaml")
 VARIABLE: Final = "TB_CONFIG"
+_NOTHING: Final = Path(os.devnull)
 
 
 @attrs.frozen
@@ -84,7 +89,7 @@ def _absolute(asked: str, around: Surroundings) -> Path:
 
 
 def _usual(around: Surroundings, system_file: Path) -> Iterator[Path]:
-    for name in ("config.yaml", "config.yml", "toolbox.yaml"):
+    for name in ("config.yaml", "config.yml", "toolbox.yaml", *MANIFESTS):
         yield around.cwd / name
     yield around.home / ".toolboxv2" / "config.yaml"
     yield system_file
@@ -92,11 +97,25 @@ def _usual(around: Surroundings, system_file: Path) -> Iterator[Path]:
 
 def _open(path: Path, cwd: Path) -> Source:
     try:
-        raw = path.read_bytes()
+        raw = _content(path)
     except (OSError, ValueError) as error:
         raise ConfigNotFound(path=str(path), reason=_reason(error)) from error
     name = path.relative_to(cwd) if path.is_relative_to(cwd) else path
     return Source(raw, str(name), path.parent)
+
+
+def _content(path: Path) -> bytes:
+    """Return what is in a file, up to a little more than a configuration may have.
+
+    Opening a pipe would wait for somebody who writes to it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
+        what = os.fstat(descriptor)
+        if not (stat.S_ISREG(what.st_mode) or samestat(what, _NOTHING.stat())):
+            kind = "directory" if stat.S_ISDIR(what.st_mode) else "device or a pipe"
+            raise OSError(errno.EINVAL, f"it is a {kind}, not a file")
+        return file.read(MAX_BYTES + 1)
 
 
 def make_data_dir(path: Path) -> None:

@@ -20,6 +20,7 @@ from tbtwist.config.catalog import (
 )
 from tbtwist.config.environment import MODES, VARIABLES, desktop_shell
 from tbtwist.config.findings import DEFAULT, Findings, Place, shown
+from tbtwist.config.manifest import is_manifest, manifest
 from tbtwist.config.ports import port_conflicts
 from tbtwist.config.schema import Environment, Settings
 from tbtwist.config.values import NOT_GIVEN, Slot, Values
@@ -76,8 +77,8 @@ def read(source: Source | None, around: Surroundings) -> Reading:
     """
     findings = Findings()
     values = Values(around.environ, findings)
-    written = _from_file(source, values) if source else {}
-    written |= _from_environment(values)
+    given = _from_environment(values)
+    written = (_from_file(source, values, given) if source else {}) | given
     entries = _mode_defaults(written) | written
     folder = source.folder if source else around.cwd
     entries |= _paths(entries, folder, around, findings)
@@ -87,8 +88,10 @@ def read(source: Source | None, around: Surroundings) -> Reading:
     return Reading(settings, findings.warnings, _origins(entries))
 
 
-def _from_file(source: Source, values: Values) -> Entries:
+def _from_file(source: Source, values: Values, given: Entries) -> Entries:
     tree = nodes.parse(source.raw, source.name, values.findings)
+    if is_manifest(tree, source.name):
+        tree = _from_manifest(tree, values, given)
     entries: Entries = {}
     for pair in tree.pairs:
         if pair.key in SECTIONS:
@@ -96,6 +99,19 @@ def _from_file(source: Source, values: Values) -> Entries:
         else:
             _read_key("", pair, values, entries)
     return entries
+
+
+def _from_manifest(tree: nodes.Table, values: Values, given: Entries) -> nodes.Table:
+    """Return a manifest as the sections that it means in the mode that counts."""
+    found = manifest(tree, values.findings)
+    mode: object = FIELDS["environment"].default
+    quiet = Values(values.environ, Findings())  # a wrong one is told when it is read
+    for pair in found.base.pairs:
+        if pair.key == "environment":
+            mode = quiet.from_node(pair.node, Slot.of(FIELDS["environment"]))
+    if "environment" in given:
+        mode = given["environment"].value
+    return found.settings(str(mode), values)
 
 
 def _read_section(pair: nodes.Pair, values: Values, entries: Entries) -> None:

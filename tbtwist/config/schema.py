@@ -14,13 +14,29 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import override
 
+from tbtwist.config import patterns
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=0, le=1000)]
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Level = Annotated[int, Meta(ge=-1, le=2)]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
-HttpsUrl = Annotated[str, Meta(pattern=r"^(https://[!-~]+)?\Z")]
+Sha256 = Annotated[str, Meta(pattern=patterns.SHA256)]
+HttpsUrl = Annotated[str, Meta(pattern=patterns.HTTPS_URL)]
+Network = Annotated[str, Meta(pattern=patterns.NETWORK)]
+ListenPort = Annotated[int, Meta(ge=1, le=65535)]
+Burst = Annotated[int, Meta(ge=0, le=1_000_000)]
+ServerNames = Annotated[str, Meta(pattern=patterns.SERVER_NAMES)]
+NginxName = Annotated[str, Meta(pattern=patterns.NGINX_NAME)]
+NginxRate = Annotated[str, Meta(pattern=patterns.NGINX_RATE)]
+NginxPath = Annotated[str, Meta(pattern=patterns.NGINX_PATH)]
+NginxLog = Annotated[str, Meta(pattern=patterns.NGINX_LOG)]
+NginxErrorLog = Annotated[str, Meta(pattern=patterns.NGINX_ERROR_LOG)]
+ModuleName = Annotated[str, Meta(pattern=patterns.MODULE)]
+MountedPlace = Annotated[str, Meta(pattern=patterns.MOUNTED)]
+AppPlace = Annotated[str, Meta(pattern=patterns.APP)]
+MountPath = Annotated[str, Meta(pattern=patterns.MOUNT_PATH)]
+SlowClients = Literal["close", "drop_oldest", "conflate"]
 Environment = Literal["development", "production", "tauri"]
 
 KIB: Final = 1024
@@ -166,36 +182,45 @@ class WsWorker(Section, frozen=True):
     backlog: Positive = 2048
     drain_timeout_s: Seconds = 10.0
     compression: bool = False
+    slow_clients: SlowClients = "close"
+    channel_policies: Mapping[str, SlowClients] = {}
+    max_waiting_bytes: Positive = 2 * MIB
+    max_waiting_total_bytes: Positive = 256 * MIB
+    handshake_timeout_s: Seconds = 10.0
+    max_handshakes: Positive = 5000
+    connects_per_s: Seconds = 20.0
+    connects_burst: Positive = 200
     allowed_origins: tuple[str, ...] = ()
     wrap_replies: Literal["auto", "always", "never"] = "auto"
     instance_prefix: str = "ws"
 
 
 class Nginx(Section, frozen=True):
-    """The generated nginx site."""
+    """The generated nginx site. What could change its meaning is refused here."""
 
     enabled: bool = False
-    server_name: str = "localhost"
-    listen_port: Port = 80
-    listen_ssl_port: Port = 443
+    server_name: ServerNames = "localhost"
+    listen_port: ListenPort = 80
+    listen_ssl_port: ListenPort = 443
     ssl_enabled: bool = False
-    ssl_certificate: str = ""
-    ssl_certificate_key: str = ""
-    static_root: str = ""
+    ssl_certificate: NginxPath = ""
+    ssl_certificate_key: NginxPath = ""
+    static_root: NginxPath = ""
     static_enabled: bool = True
-    config_path: str = ""
-    symlink_path: str = ""
-    pid_file: str = ""
-    access_log: str = ""
-    error_log: str = ""
+    trusted_proxies: tuple[Network, ...] = ()
+    config_path: NginxPath = ""
+    symlink_path: NginxPath = ""
+    pid_file: NginxPath = ""
+    access_log: NginxLog = ""
+    error_log: NginxErrorLog = ""
     rate_limit_enabled: bool = True
-    rate_limit_zone: str = "tb_limit"
-    rate_limit_rate: str = "10r/s"
-    rate_limit_burst: int = 20
-    auth_rate_limit_rate: str = "5r/s"
-    auth_rate_limit_burst: int = 10
-    upstream_http: str = "tb_http_backend"
-    upstream_ws: str = "tb_ws_backend"
+    rate_limit_zone: NginxName = "tb_limit"
+    rate_limit_rate: NginxRate = "10r/s"
+    rate_limit_burst: Burst = 20
+    auth_rate_limit_rate: NginxRate = "5r/s"
+    auth_rate_limit_burst: Burst = 10
+    upstream_http: NginxName = "tb_http_backend"
+    upstream_ws: NginxName = "tb_ws_backend"
     max_http_workers: int = 8
     max_ws_workers: int = 4
 
@@ -228,9 +253,9 @@ class Manager(Section, frozen=True):
 class Toolbox(Section, frozen=True):
     """The application (contract §9) and who may call what (contract §2)."""
 
-    app: str = "tbtwist"
-    modules: tuple[str, ...] = ()
-    wsgi_mounts: Mapping[str, str] = {}
+    app: AppPlace = "tbtwist"
+    modules: tuple[ModuleName, ...] = ()
+    wsgi_mounts: Mapping[MountPath, MountedPlace] = {}
     instance_id: str = "tbv2_worker"
     modules_preload: tuple[str, ...] = ()
     api_prefix: str = "/api"

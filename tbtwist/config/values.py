@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import attrs
 import msgspec
+from msgspec import inspect
 
 from tbtwist.config.catalog import SECRETS, Field
 from tbtwist.config.expectations import fits, in_words
@@ -79,7 +80,7 @@ class Values:
         if node.value is None:
             return NOT_GIVEN
         said = "" if slot.secret else f", not {_described(node)}"
-        if slot.type is str and not isinstance(node.value, str):
+        if _is_text(slot.type) and not isinstance(node.value, str):
             said += "; put it in quotes"
         return self._checked(node.value, slot, node.place, said)
 
@@ -96,11 +97,15 @@ class Values:
     def _from_table(self, node: Table, slot: Slot) -> object:
         if not _is_mapping(slot.type):
             return self._wrong(slot, node.place, ", not a mapping")
-        kind = typing.get_args(slot.type)[1]
-        read = {
-            pair.key: self.from_node(pair.node, slot.element(f".{pair.key}", kind))
-            for pair in node.pairs
-        }
+        name, kind = typing.get_args(slot.type)
+        read = {}
+        for pair in node.pairs:
+            inner = slot.element(f".{pair.key}", kind)
+            if fits(pair.key, name):
+                read[pair.key] = self.from_node(pair.node, inner)
+            else:
+                said = f", not '{shown(pair.key)}'"
+                self._wrong(attrs.evolve(inner, type=name), pair.place, said)
         return {key: value for key, value in read.items() if value is not NOT_GIVEN}
 
     def _checked(self, value: object, slot: Slot, place: Place, said: str) -> object:
@@ -123,7 +128,7 @@ def _typed_for(text: str, type_: Any) -> object:
     Text stays text, a list is separated by commas (R6.1), everything else is
     typed by YAML's rules; ``1`` and ``0`` are true and false as well.
     """
-    if type_ is str or typing.get_origin(type_) is Literal:
+    if _is_text(type_) or typing.get_origin(type_) is Literal:
         return text
     if typing.get_origin(type_) is tuple:
         return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -131,6 +136,11 @@ def _typed_for(text: str, type_: Any) -> object:
     if bool in {type_, *typing.get_args(type_)} and value in {0, 1}:
         return bool(value)
     return value
+
+
+def _is_text(type_: Any) -> bool:
+    """Whether ``type_`` is ``str``, with a pattern or without."""
+    return isinstance(inspect.type_info(type_), inspect.StrType)
 
 
 def _resolved(text: str) -> PlainValue:

@@ -23,17 +23,21 @@ from tbtwist.http.environ import (
     read_head,
     status_line,
 )
-from tbtwist.http.proxies import TrustedProxies
+from tbtwist.http.mounts import NO_MOUNTS, Mounts
+from tbtwist.net.proxies import TrustedProxies
 
 StartResponse = Callable[..., Any]
 _CANCELLED: Final = (CancelledError, FutureCancelled, TaskCancelled)
 
 
 class WsgiApplication:
-    """Answers the API's routes under any WSGI server."""
+    """Answers the API's routes under any WSGI server, and ``mounts`` if it has any."""
 
-    def __init__(self, dispatcher: Dispatcher, bridge: Bridge) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, bridge: Bridge, mounts: Mounts = NO_MOUNTS
+    ) -> None:
         self.dispatcher = dispatcher
+        self._mounts = mounts
         self._bridge = bridge
         config = dispatcher.settings.http_worker
         self._proxies = TrustedProxies.parse(config.trusted_proxies)
@@ -47,6 +51,10 @@ class WsgiApplication:
     ) -> Iterable[bytes]:
         """Answer one request."""
         request = read_head(environ, self._proxies)
+        if not self.owns(request.path):
+            mount = self._mounts.find_decoded(environ.get("PATH_INFO", ""))
+            if mount is not None:
+                return mount(mount.below(environ, request), start_response)
         response = self._answer(request, environ)
         gone: ClientGone | None = environ.get(GONE)
         response, blocks = self._blocks(request, response, gone)

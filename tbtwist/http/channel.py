@@ -3,9 +3,10 @@
     idle → head → body → answering → idle …
                    any of them → lingering → gone
 
-Every request is read here, whoever answers it. One request at a time: what comes
-while it is answered waits unread, here up to a bound and then in the client's own
-socket, so answers are in order and nothing piles up. Each state has an absolute
+Every request is read here, whoever answers it. One request at a time, and none while
+the client leaves earlier answers unread: what comes meanwhile waits, here up to a
+bound and then in the client's own socket, so answers are in order and nothing piles
+up. Each state has an absolute
 deadline; no byte moves it. Where the bytes stop making sense, the connection ends:
 an error answer, the write side closed, and for a moment an ear for what still
 comes, so that no reset destroys the answer.
@@ -13,7 +14,6 @@ comes, so that no reset destroys the answer.
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from math import inf
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from tbtwist.http.house import House
 from tbtwist.http.outflow import Outflow
 from tbtwist.http.parsing import Head
 from tbtwist.http.reading import Reader
+from tbtwist.http.states import READING, WAITING, State
 from tbtwist.http.tree import TreeLane
 from tbtwist.http.writing import GO_AHEAD
 
@@ -41,20 +42,6 @@ INBOX_BYTES: Final = 64 * 1024
 """How much of the next requests may wait while one is answered."""
 PER_TURN: Final = 32
 """How many pipelined requests one connection may have answered in one turn."""
-
-
-class State(Enum):
-    """What a connection is doing."""
-
-    IDLE = auto()
-    HEAD = auto()
-    BODY = auto()
-    ANSWERING = auto()
-    LINGERING = auto()
-    GONE = auto()
-
-
-_READING: Final = (State.IDLE, State.HEAD, State.BODY)
 
 
 class Channel(Protocol):
@@ -74,6 +61,7 @@ class Channel(Protocol):
         self._window_bytes = 0
         self._reading = True
         self._pumping = False
+        self._resuming = False
         self._later: IDelayedCall | None = None
 
     @override
@@ -108,17 +96,22 @@ class Channel(Protocol):
     @override
     def dataReceived(self, data: bytes) -> None:
         """Read, or keep what comes too early."""
-        if self._state in _READING:
+        if self._state in READING or self._state is State.ANSWERING:
             self._reader.add(data)
-            self._pump()
-        elif self._state is State.ANSWERING:
-            self._reader.add(data)
-            self._hold_if_full()
+            if self._resuming:
+                self._hold_or_listen()
+            else:
+                self._pump()
 
-    def _hold_if_full(self) -> None:
-        if self._reading and len(self._reader) > INBOX_BYTES:
-            self._reading = False
-            self.transport.pauseProducing()
+    def _hold_or_listen(self) -> None:
+        """Read from the client, unless enough of what it sent waits here."""
+        hold = self._state in WAITING and len(self._reader) > INBOX_BYTES
+        if hold is self._reading and self._state is not State.GONE:
+            self._reading = not hold
+            if hold:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
 
     def _pump(self) -> None:
         """Read requests until there is no more, or one of them is being answered."""
@@ -127,9 +120,10 @@ class Channel(Protocol):
         self._pumping = True
         try:
             for _ in range(PER_TURN):
-                if not (self._reader and self._state in _READING and self._step()):
+                if not (self._may_step() and self._step()):
                     return
-            self._go_on_later()
+            self._resuming = True  # others have a turn first
+            self._later = self.house.reactor.callLater(0, self._resume)
         except Refused as error:
             self._refuse(error)
         except Exception:  # noqa: BLE001 - one connection must not hurt the others
@@ -137,11 +131,20 @@ class Channel(Protocol):
             self._refuse(Refused(500, "The server could not answer this request"))
         finally:
             self._pumping = False
+            self._hold_or_listen()
 
-    def _go_on_later(self) -> None:
-        """Let others have a turn."""
-        if self._later is None or not self._later.active():
-            self._later = self.house.reactor.callLater(0, self._pump)
+    def _may_step(self) -> bool:
+        """Whether there is something to read, and room for an answer."""
+        if not self._reader or self._state not in READING or self._resuming:
+            return False
+        if self._state is State.IDLE and self.out.full:
+            self._resuming = True
+            self.out.on_room(self._resume)
+        return not self._resuming
+
+    def _resume(self) -> None:
+        self._resuming = False
+        self._pump()
 
     def _step(self) -> bool:
         """Read a head or a piece of a body; return whether to go on at once."""
@@ -197,7 +200,6 @@ class Channel(Protocol):
         exchange = self._exchange
         assert exchange is not None
         self._become(State.ANSWERING)
-        self._hold_if_full()
         try:
             at_once = exchange.complete()
         except Refused as error:  # read to its end, so the next one can follow
@@ -216,17 +218,11 @@ class Channel(Protocol):
         self._exchange = None
         if self._state is State.ANSWERING and keep_alive:
             self._become(State.IDLE, self.house.limits.keepalive_s)
-            self._listen()
             self._pump()
         elif self._state is State.ANSWERING and not self._reader:
             self._close()
         else:
             self._linger()
-
-    def _listen(self) -> None:
-        if not self._reading:
-            self._reading = True
-            self.transport.resumeProducing()
 
     def _close(self) -> None:
         """Close once everything has been sent, which may take a slow reader long."""
@@ -248,7 +244,7 @@ class Channel(Protocol):
     def _linger(self) -> None:
         self._reader.clear()
         self._become(State.LINGERING, LINGER_S)
-        self._listen()
+        self._hold_or_listen()
         self.out.close_write_side()
 
     def abort(self) -> None:

@@ -12,7 +12,7 @@ from tbtwist.api.bodies import BodyReader
 from tbtwist.api.request import ParsedBody, Request
 from tbtwist.api.response import FileBody, Response, reason_phrase
 from tbtwist.errors import Refused
-from tbtwist.http.proxies import TrustedProxies
+from tbtwist.net.proxies import TrustedProxies
 
 Environ = Mapping[str, Any]
 _BLOCK: Final = 64 * 1024

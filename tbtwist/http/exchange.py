@@ -11,8 +11,8 @@ from tbtwist.errors import Refused
 from tbtwist.http.house import House
 from tbtwist.http.outflow import Outflow
 from tbtwist.http.parsing import Head
-from tbtwist.http.proxies import TrustedProxies
 from tbtwist.http.writing import head_bytes, status_line
+from tbtwist.net.proxies import TrustedProxies
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 CLIENT_LEFT: Final = 499

@@ -17,8 +17,8 @@ from tbtwist.http.admission import Admission
 from tbtwist.http.limits import Limits
 from tbtwist.http.mounts import NO_MOUNTS, Mounts
 from tbtwist.http.parsing import Head
-from tbtwist.http.proxies import TrustedProxies
 from tbtwist.http.writing import ServerLines
+from tbtwist.net.proxies import TrustedProxies
 
 ROUND_S: Final = 0.5
 """How often deadlines are looked at; each is kept with this precision."""

@@ -1,15 +1,16 @@
 """Users' own WSGI applications, below paths of their own (``toolbox.wsgi_mounts``).
 
-They run in the WSGI threads, as real ``twisted.web.wsgi`` applications. What that
-leaves undone is done here: the client's address behind a proxy, a file wrapper,
-an error page, and PEP 3333's promise that ``close`` is called whatever happens.
+In a worker they run in the WSGI threads, as real ``twisted.web.wsgi`` applications.
+What that leaves undone is done here: the client's address behind a proxy, a file
+wrapper, an error page, and PEP 3333's promise that ``close`` is called whatever
+happens. Under another WSGI server they run in its threads, with its environment.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 import attrs
@@ -28,6 +29,18 @@ Segments = tuple[bytes, ...]
 _BLOCK: Final = 64 * 1024
 _NOT_HEADERS: Final = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "HTTP_PROXY")
 """CGI has other names for two of them, and takes the third for its own setting."""
+
+
+class Client(Protocol):
+    """Who a request comes from; ``secure`` says whether they speak TLS."""
+
+    @property
+    def client_ip(self) -> str:
+        """Return the client's address, not a proxy's."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the client speaks TLS."""
 
 
 @attrs.frozen
@@ -51,18 +64,32 @@ class Mount:
         exchange = request.channel.exchange
 
         def called(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            environ["REMOTE_ADDR"] = exchange.client_ip
-            if exchange.secure:
-                environ["wsgi.url_scheme"] = "https"
+            _tell_client(environ, exchange)
+            environ["wsgi.multiprocess"] = True
+            environ["wsgi.input_terminated"] = True
+            environ["wsgi.file_wrapper"] = FileWrapper
             return self(environ, start_response)
 
         return called
+
+    def below(self, environ: Environ, client: Client) -> Environ:
+        """Return another server's ``environ`` as the application must see it."""
+        path = environ.get("PATH_INFO", "")
+        taken = "".join(f"/{part.decode('latin-1')}" for part in self.segments)
+        moved = {
+            **environ,
+            "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + taken,
+            "PATH_INFO": path[len(taken) :],
+        }
+        _tell_client(moved, client)
+        return moved
 
     def __call__(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Run the application; what it raises before its answer is a 500 page."""
-        _complete(environ)
+        for name in _NOT_HEADERS:
+            environ.pop(name, None)
         try:
             return _Answer(self.application(environ, start_response))
         except Exception:  # noqa: BLE001 - the application's; the client gets an answer
@@ -74,12 +101,11 @@ class Mount:
             return [page]
 
 
-def _complete(environ: Environ) -> None:
-    for name in _NOT_HEADERS:
-        environ.pop(name, None)
-    environ["wsgi.multiprocess"] = True
-    environ["wsgi.input_terminated"] = True
-    environ["wsgi.file_wrapper"] = FileWrapper
+def _tell_client(environ: Environ, client: Client) -> None:
+    """Say who asks, if a trusted proxy has said so."""
+    environ["REMOTE_ADDR"] = client.client_ip
+    if client.secure:
+        environ["wsgi.url_scheme"] = "https"
 
 
 @attrs.frozen
@@ -110,6 +136,13 @@ class Mounts:
         if not self.mounts:
             return None
         segments = tuple(unquote_to_bytes(part) for part in raw_path[1:].split(b"/"))
+        return self._holding(segments)
+
+    def find_decoded(self, path: str) -> Mount | None:
+        """Return what a ``PATH_INFO`` is below: another server has decoded it."""
+        return self._holding(tuple(path[1:].encode("latin-1").split(b"/")))
+
+    def _holding(self, segments: Segments) -> Mount | None:
         return next((m for m in self.mounts if m.holds(segments)), None)
 
 

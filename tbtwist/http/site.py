@@ -22,9 +22,9 @@ from tbtwist.http.channel import Channel
 from tbtwist.http.house import House
 from tbtwist.http.limits import Limits
 from tbtwist.http.mounts import NO_MOUNTS, Mounts, WsgiCallable
-from tbtwist.http.proxies import TrustedProxies
 from tbtwist.http.static import static_root
 from tbtwist.http.writing import ServerLines
+from tbtwist.net.proxies import TrustedProxies
 
 
 class _PacedDoor:

@@ -17,7 +17,8 @@ from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
 from tbtwist.api.verifying import NoKeys, TokenVerifier
 from tbtwist.apps.application import Application
-from tbtwist.apps.loading import load_application, load_modules
+from tbtwist.apps.hooks import has_initial, run_initial
+from tbtwist.apps.loading import load_application, load_callables, load_modules
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.runner import LoopRunner
 from tbtwist.auth.access import AccessRules
@@ -32,6 +33,7 @@ from tbtwist.config.loading import load
 from tbtwist.config.schema import Settings
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import Bridge, loop_bridge
+from tbtwist.http.mounts import Mounts
 
 _log = Logger()
 
@@ -50,11 +52,13 @@ def standalone(
 
     The application is the one that ``toolbox.app`` asks for, unless ``app`` is
     given, with the modules of ``toolbox.modules`` imported relative to ``cwd``.
-    Coroutines run on one background loop, unless ``bridge`` says otherwise.
+    Coroutines run on one background loop, unless ``bridge`` says otherwise. Below
+    the paths of ``toolbox.wsgi_mounts`` are those applications.
 
     Raises:
-        ModuleFailed: the application cannot be made, or a module imported.
+        ModuleFailed: the application cannot be made, or a module or mount imported.
         SecretUnusable: there is no usable session secret.
+        StartFailed: a function of the application that runs at the start failed.
     """
     config = settings.http_worker
     cwd = cwd or Path.cwd()
@@ -78,7 +82,11 @@ def standalone(
         health=Health(worker_id="wsgi", pid=os.getpid(), ready=True),
     )
     way = loop_bridge(config.timeout + _SLACK_S) if bridge is None else bridge
-    return WsgiApplication(dispatcher, way)
+    if has_initial(app):
+        timeout_s = settings.manager.start_timeout_s
+        way.wait(run_initial(app, LoopRunner(), timeout_s=timeout_s, cwd=cwd))
+    found = load_callables(settings.toolbox.wsgi_mounts, cwd=cwd)
+    return WsgiApplication(dispatcher, way, Mounts.of(found, dispatcher.owns))
 
 
 def _identifier(

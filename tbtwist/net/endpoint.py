@@ -48,6 +48,7 @@ class LoopPort:
         self._listener = listener
         self._backlog = backlog
         self._host: Address = address_of(listener.getsockname())
+        self._accepting: socket.socket | None = None
         self._server: asyncio.AbstractServer | None = None
         self._stopped: Deferred[None] | None = None
 
@@ -59,7 +60,7 @@ class LoopPort:
     def startListening(self) -> None:
         """Accept from now on."""
         around = self._around
-        listener = self._listener.dup()
+        self._accepting = listener = self._listener.dup()
         try:
             self._server = _at_once(
                 around.loop.create_server(
@@ -78,8 +79,8 @@ class LoopPort:
     def stopListening(self) -> Deferred[None]:
         """Accept no more; fire when every connection accepted so far is counted.
 
-        What the loop has accepted reaches no protocol for up to three turns
-        (PROCESS.md, stop accepting). Connections live on.
+        What the loop has accepted reaches no protocol for up to three turns.
+        Connections live on.
         """
         done: Deferred[None] = Deferred()
         if self._stopped is None:
@@ -88,11 +89,19 @@ class LoopPort:
         return done
 
     async def _stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            for _ in range(_TURNS_TO_BE_COUNTED):
-                await _turn(self._around.loop)
-            self._factory.doStop()
+        if self._server is None or self._accepting is None:
+            return
+        # A server of asyncio's that is closed has no place for what it accepted
+        # just before: so it stops accepting first. uvloop's has, and hears nothing.
+        self._around.loop.remove_reader(self._accepting.fileno())
+        await self._all_are_counted()
+        self._server.close()
+        await self._all_are_counted()
+        self._factory.doStop()
+
+    async def _all_are_counted(self) -> None:
+        for _ in range(_TURNS_TO_BE_COUNTED):
+            await _turn(self._around.loop)
 
 
 def _passed_to(result: T, done: Deferred[T]) -> T:

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import socket
+import stat
+from collections.abc import Iterable
 from typing import Any, Final
 
 from twisted.internet.interfaces import IListeningPort
@@ -59,6 +61,46 @@ def adopt(descriptor: int) -> socket.socket:
     listener = socket.socket(fileno=descriptor)
     listener.settimeout(0)
     return listener
+
+
+class GivenListeners:
+    """Binds what was given to this process (socket activation), else by itself.
+
+    A given socket stays ours: when whoever asked for it closes it, connections wait
+    in the kernel's queue for the next one.
+    """
+
+    def __init__(self, descriptors: Iterable[int]) -> None:
+        self._given = [each for each in map(_listener, descriptors) if each is not None]
+
+    def __call__(
+        self, host: str, port: int, *, backlog: int, what: str
+    ) -> socket.socket:
+        """As `bind_tcp`."""
+        for given in self._given:
+            if port and port_of(given) == port:
+                own = given.dup()
+                own.settimeout(0)
+                own.listen(backlog)
+                return own
+        return bind_tcp(host, port, backlog=backlog, what=what)
+
+    def close(self) -> None:
+        """Let go of everything given; calling this twice is fine."""
+        while self._given:
+            self._given.pop().close()
+
+
+def _listener(descriptor: int) -> socket.socket | None:
+    """Return the TCP listener behind a descriptor, or None if that is another thing."""
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return None
+    found = adopt(descriptor)
+    accepts = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if accepts and found.family in _FAMILIES:
+        return found
+    found.detach()
+    return None
 
 
 def port_of(listener: socket.socket) -> int:

@@ -20,16 +20,20 @@ class ProcessLock:
         self._descriptor = descriptor
 
     @classmethod
-    def take(cls, path: Path, *, what: str, pid: int) -> ProcessLock:
-        """Take the lock at ``path``.
+    def take(
+        cls, path: Path, *, what: str, pid: int, shared: bool = False
+    ) -> ProcessLock:
+        """Take the lock at ``path``; ``shared`` with others who take it so.
 
         Raises:
-            AlreadyRunning: somebody holds it; the error names their pid.
+            AlreadyRunning: somebody holds it; the error names their pid, of several
+                the last one's.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.read(descriptor, 32).decode(errors="replace").strip()
             os.close(descriptor)

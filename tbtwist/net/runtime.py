@@ -15,6 +15,9 @@ from typing import Final
 
 from tbtwist.errors import DataDirUnusable
 
+PEER_PREFIX: Final = "peer-"
+"""How the names of workers' own sockets begin; their identity follows."""
+
 _LONGEST_ADDRESS: Final = 107
 _ROOM_FOR_A_NAME: Final = 40
 _SHORT_ROOT: Final = Path("/tmp")  # noqa: S108 - ours are 0700 and checked to be ours

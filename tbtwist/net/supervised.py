@@ -19,6 +19,7 @@ _log = Logger()
 
 FIRST_DESCRIPTOR: Final = 3
 LIFELINE: Final = "lifeline"
+EXITS: Final = "exits"
 _VARIABLES: Final = ("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID")
 
 
@@ -26,7 +27,8 @@ def take_descriptors(environ: MutableMapping[str, str], pid: int) -> dict[str, i
     """Return inherited descriptors by name, and remove the variables.
 
     Unlike Twisted's ``ListenFDs`` an absent ``LISTEN_PID`` is accepted: whoever
-    spawns us cannot know our pid beforehand. One that is there must be ours.
+    spawns us cannot know our pid beforehand. One that is there must be ours. Of
+    several with one name, the later ones get their position appended.
     """
     given = {name: environ.pop(name, "") for name in _VARIABLES}
     if given["LISTEN_PID"] not in {"", str(pid)} or not given["LISTEN_FDS"].isdecimal():
@@ -34,9 +36,11 @@ def take_descriptors(environ: MutableMapping[str, str], pid: int) -> dict[str, i
     count = int(given["LISTEN_FDS"])
     names = given["LISTEN_FDNAMES"].split(":") if given["LISTEN_FDNAMES"] else []
     names += ["unknown"] * (count - len(names))
-    return {
-        name: FIRST_DESCRIPTOR + position for position, name in enumerate(names[:count])
-    }
+    found: dict[str, int] = {}
+    for position, name in enumerate(names[:count]):
+        unique = f"{name}.{position}" if name in found else name
+        found[unique] = FIRST_DESCRIPTOR + position
+    return found
 
 
 @attrs.frozen
@@ -77,7 +81,16 @@ def parse_notification(datagram: bytes) -> dict[str, str]:
 
 def take_lifeline(descriptors: Mapping[str, int]) -> int | None:
     """Return the descriptor whose end of file means that the manager is gone."""
-    descriptor = descriptors.get(LIFELINE)
+    return _take_pipe(descriptors, LIFELINE)
+
+
+def take_exits(descriptors: Mapping[str, int]) -> int | None:
+    """Return the descriptor on which a manager tells its broker who has ended."""
+    return _take_pipe(descriptors, EXITS)
+
+
+def _take_pipe(descriptors: Mapping[str, int], name: str) -> int | None:
+    descriptor = descriptors.get(name)
     if descriptor is not None:
         os.set_inheritable(descriptor, False)
         os.set_blocking(descriptor, False)

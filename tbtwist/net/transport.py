@@ -131,12 +131,19 @@ class LoopTransport(Receiving):
         """Send ``data``, at once as far as the kernel takes it."""
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
+        feed = self._feed
         if self._plain:
             self._send(data)
+            if feed is not None and self._transport.is_closing():
+                feed.full()  # as below: the loop has just found out
         elif not self._shut:
             self._send(data)
-            if self._feed is not None and self._feed.wrote(full=self._full):
+            if feed is not None and feed.wrote(full=self._full):
                 self._soon(self._offer_room)
+        elif feed is not None:
+            # No buffer gets full any more, and a producer that writes until it is
+            # paused would never let anybody else have a turn.
+            feed.full()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send some pieces as one."""
@@ -228,7 +235,8 @@ class LoopTransport(Receiving):
                 around.limits.close_timeout_s,
                 self.abortConnection,
             )
-        if self._feed is not None and self._feed.holds_open:
+        feed = self._feed
+        if feed is not None and feed.holds_open and not self._shut:
             self._parting.wait()
         else:
             self._stop_writing()
@@ -252,6 +260,7 @@ class LoopTransport(Receiving):
     def _end(self, reason: Failure) -> None:
         """Have no more to do with the peer; ``reason`` is why."""
         self._reason = self._reason or reason
+        self.disconnecting = True  # nothing that is asked for from now on matters
         self._reading = False
         self._stop_writing()
         self._soon(self._cut)

@@ -2,7 +2,7 @@
 
 A worker sends whole numbers by short names with every heartbeat; the manager
 knows from `METRICS` what each of them means. A name may end in a label's value,
-as in ``STATUS_2XX`` or ``DROPPED_GAP``.
+as in ``STATUS_2XX`` or ``BUS:sent again``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ LATENCY_US: Final = "LATENCY_US"
 REQUESTS: Final = "REQUESTS_TOTAL"
 CONNECTIONS: Final = "CONNECTIONS"
 BUS_IN: Final = "BUS_IN"
-DROPPED: Final = "DROPPED_"
+BUS_OUT: Final = "BUS_OUT"
+BUS_REASON: Final = "BUS:"
+DROPS: Final = "DROPS "
 STATUS: Final = "STATUS_"
 LAG_US: Final = "LAG_US"
 
@@ -36,10 +38,16 @@ _MOST_REASONS: Final = 20
 _LONGEST_REASON: Final = 60
 _NO_WORD: Final = re.compile(r"[^A-Z0-9]+")
 _LOST: Final = ("dropped", "undeliverable", "publication", "subscription", "poison")
-_HARMLESS: Final = frozenset(
+_SENT_AGAIN: Final = frozenset(
     {"dropped: old epoch", "dropped: repetition", "dropped: gap"}
 )
 """What a lane sends again anyway, or had been taken before."""
+HARMLESS: Final = frozenset(
+    {"dropped: repetition", "moved: worker gone", "redelivered", "sent again"}
+)
+"""What the bus' promises make happen; nothing is lost by it."""
+SENT: Final = ("published", "forwarded", "sent")
+RECEIVED: Final = ("received", "handled", "taken")
 
 
 @attrs.frozen
@@ -76,17 +84,23 @@ METRICS: Final[Mapping[str, Metric]] = {
     "WS_REFUSED_": Metric("ws_refused", "Connections refused, by reason", label="why"),
     "WS_CLOSED_": Metric("ws_closed", "Connections closed, by code", label="code"),
     BUS_IN: Metric("bus_received", "Messages taken from the bus"),
-    "BUS_OUT": Metric("bus_sent", "Messages given to the bus"),
+    BUS_OUT: Metric("bus_sent", "Messages given to the bus"),
+    "BUS_PENDING": Metric(
+        "bus_pending", "Messages that wait to be acknowledged or handled", "gauge"
+    ),
     "BUS_QUEUED_BYTES": Metric(
         "bus_queued_bytes", "Bytes that wait for an acknowledgement", "gauge"
     ),
-    "BUS_EVENT_": Metric("bus_events", "What the bus had to do again", label="what"),
-    DROPPED: Metric("dropped", "What was dropped, by reason", label="reason"),
+    "BUS:workers": Metric("broker_workers", "Workers that the broker knows", "gauge"),
+    BUS_REASON: Metric(
+        "bus_incidents", "What was dropped, refused or repeated", label="reason"
+    ),
+    DROPS: Metric("ws_drops", "What did not reach a connection", label="reason"),
     LAG_US: Metric(
         "reactor_lag_seconds", "How late a heartbeat was", "peak", unit=1e-6
     ),
 }
-_PREFIXES: Final = tuple(key for key in METRICS if key.endswith("_"))
+_PREFIXES: Final = tuple(key for key in METRICS if key.endswith(("_", ":", " ")))
 
 
 def find(name: str) -> tuple[Metric, str] | None:
@@ -95,7 +109,10 @@ def find(name: str) -> tuple[Metric, str] | None:
     if metric is not None:
         return metric, ""
     prefix = next((p for p in _PREFIXES if name.startswith(p)), None)
-    return None if prefix is None else (METRICS[prefix], name[len(prefix) :].lower())
+    if prefix is None:
+        return None
+    label = name[len(prefix) :]
+    return METRICS[prefix], label.lower() if prefix.endswith("_") else label
 
 
 def bucket(name: str) -> int | None:
@@ -118,15 +135,12 @@ def spread(prefix: str, counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         yield prefix + word, count
 
 
-def bus_figures(counters: Mapping[str, int]) -> dict[str, int]:
-    """Return what a bus counted, losses apart from what was only done again."""
-    lost = {
-        why: n
-        for why, n in counters.items()
-        if why.startswith(_LOST) and why not in _HARMLESS
-    }
-    again = {why: n for why, n in counters.items() if why not in lost}
-    return {**dict(spread(DROPPED, lost)), **dict(spread("BUS_EVENT_", again))}
+def is_loss(name: str) -> bool:
+    """Whether a figure counts something that was lost, and not only done again."""
+    if name.startswith(DROPS):
+        return True
+    reason = name.removeprefix(BUS_REASON)
+    return reason != name and reason.startswith(_LOST) and reason not in _SENT_AGAIN
 
 
 def latency_figures(slots: tuple[int, ...], seconds: float) -> dict[str, int]:

@@ -8,8 +8,8 @@ from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
-from tbtwist.observe.metrics import bus_figures
-from tbtwist.roles.joining import DRAIN_MARGIN_S
+from tbtwist.net.supervised import take_exits
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_reasons
 from tbtwist.roles.process import Process
 from tbtwist.services import wait_until
 
@@ -22,13 +22,14 @@ class BrokerRole:
         sections = (process.settings.http_worker, process.settings.ws_worker)
         self._patience_s = sum(each.drain_timeout_s for each in sections)
         self.drain_timeout_s = self._patience_s + DRAIN_MARGIN_S
-        self._endpoints = Endpoints.for_settings(process.settings)
+        self._endpoints = Endpoints.for_settings(process.settings, process.random)
         self._service = BrokerService(
             reactor=process.reactor,
             endpoints=self._endpoints,
             config=BusConfig.from_settings(process.settings),
             data_dir=process.data_dir,
             random=process.random,
+            exits=take_exits(process.descriptors),
         )
 
     @property
@@ -53,7 +54,7 @@ class BrokerRole:
         if self._process.around.supervised:
             await wait_until(
                 self._process.reactor,
-                lambda: not self._service.table.workers,
+                lambda: not self._service.table.anybody_waits,
                 self._patience_s,
             )
 
@@ -63,5 +64,5 @@ class BrokerRole:
             self._service.stopService()
 
     def figures(self) -> Mapping[str, int]:
-        """Return what could not be routed."""
-        return bus_figures(self._service.table.counters)
+        """Return what was dropped or refused, and what passed."""
+        return bus_reasons(self._service.figures())

@@ -25,6 +25,7 @@ class Console:
         self._logs = logs
         self._verbose = verbose
         self._notable = Notable()
+        self._shown: dict[str, str] = {}
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -37,11 +38,14 @@ class Console:
             self._stream = None  # the terminal is gone; nobody is left to tell
 
     def changed(self, worker: WorkerStatus) -> None:
-        """Show a worker's new state."""
+        """Show a worker's state if it is another one."""
         where = f"port {worker.port}" if worker.port else ""
         who = f"pid {worker.pid}" if worker.pid else ""
         about = ", ".join(each for each in (where, who, worker.detail) if each)
-        self.say(f"  {worker.id:<8} {worker.state:<9} {about}".rstrip())
+        line = f"  {worker.id:<8} {worker.state:<9} {about}".rstrip()
+        if self._shown.get(worker.id) != line:
+            self._shown[worker.id] = line
+            self.say(line)
 
     def said(self, worker_id: str, line: str) -> None:
         """Take a line of a worker's output."""

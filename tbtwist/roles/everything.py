@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred, gatherResults
 
+from tbtwist.apps.result import Result
 from tbtwist.broker.routing import RoutingTable
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.memory import MemoryBus, MemoryHub
@@ -29,7 +30,9 @@ class EverythingRole:
 
         def part(slot: str) -> tuple[Process, MemoryBus]:
             identity = WorkerId.new(slot, process.identity.generation, process.random)
-            mine = attrs.evolve(process, identity=identity, port=None)
+            mine = attrs.evolve(
+                process, identity=identity, port=None, broker_inside=True
+            )
             return mine, MemoryBus(hub, identity, config)
 
         self._http = HttpRole(*part("http-1"))
@@ -39,12 +42,27 @@ class EverythingRole:
     @property
     def place(self) -> str:
         """Return both addresses."""
-        return f"{self._http.place} and {self._ws.place}"
+        return " and ".join(self.urls)
+
+    @property
+    def urls(self) -> tuple[str, str]:
+        """Return the address for HTTP and the one for WebSockets."""
+        return self._http.place, self._ws.place
+
+    async def call(
+        self, module: str, function: str, arguments: Mapping[str, object]
+    ) -> Result:
+        """As `HttpRole.call`."""
+        return await self._http.call(module, function, arguments)
 
     def bind(self) -> None:
         """Take both ports and load the application."""
         self._http.bind()
-        self._ws.bind()
+        try:
+            self._ws.bind()
+        except BaseException:
+            self._http.unbind()
+            raise
 
     async def start(self, life: Life) -> None:
         """Start the http worker, then the ws worker that needs it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from functools import partial
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
@@ -14,12 +15,15 @@ from twisted.python.threadpool import ThreadPool
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
 from tbtwist.apps.application import Application
+from tbtwist.apps.hooks import run_exit, run_initial
 from tbtwist.apps.loading import load_application, load_callables
 from tbtwist.apps.pool import PoolService, SyncPool
+from tbtwist.apps.result import Result
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.apps.sockets import SocketHost
 from tbtwist.auth.access import AccessRules
 from tbtwist.boundaries import EventBus
+from tbtwist.errors import FunctionNotFound
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import reactor_bridge
 from tbtwist.http.mounts import Mounts
@@ -28,7 +32,7 @@ from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.observe.metrics import REQUESTS
 from tbtwist.roles.identification import HttpIdentification
-from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.probing import probe
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
@@ -52,6 +56,7 @@ class HttpRole:
         self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
         self._life: Life | None = None
+        self._begun = False
         self._health = Health(worker_id=process.identity.slot, pid=os.getpid())
         self._health.bus_connected = False
         self._app: Application
@@ -72,6 +77,19 @@ class HttpRole:
         self._listener = process.listener(
             "http", self._config.host, self._config.port, self._config.backlog
         )
+        try:
+            self._prepare()
+        except BaseException:
+            self.unbind()
+            raise
+
+    def unbind(self) -> None:
+        """Give the port back."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _prepare(self) -> None:
+        process = self._process
         self._app = load_application(
             process.settings, process.identity.slot, os.environ, cwd=process.cwd
         )
@@ -118,6 +136,8 @@ class HttpRole:
             now=process.now,
             health=self._health,
             random=process.random,
+            bus_figures=self._bus.figures,
+            ws_messages=lambda: self._host.messages,
         )
 
     async def start(self, life: Life) -> None:
@@ -134,6 +154,7 @@ class HttpRole:
         self._sessions.start()
         self._identification.serve(self._bus)
         self._app.connect_bus(self._bus, process.reactor.callFromThread, self._runner)
+        await self._begin()
         await join(process, self._bus, self._background, life, self._joined)
         if process.probing:
             path = process.settings.manager.probe_path
@@ -141,6 +162,14 @@ class HttpRole:
         self._port = serve(
             process.reactor, self._listener, self._site, backlog=self._config.backlog
         )
+
+    async def _begin(self) -> None:
+        """Run what the application wants to run before it is used."""
+        timeout_s = self._process.settings.manager.start_timeout_s
+        await run_initial(
+            self._app, self._runner, timeout_s=timeout_s, cwd=self._process.cwd
+        )
+        self._begun = True
 
     def _joined(self) -> None:
         self._health.bus_connected = True
@@ -175,6 +204,8 @@ class HttpRole:
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
         self._background.cancel_all()
+        if self._begun:
+            await run_exit(self._app, self._runner)
         self._host.close()
         self._identification.close()
         await self._core.close()
@@ -183,8 +214,7 @@ class HttpRole:
         await self._runner.stopService()
         self._sessions.stop()
         await self._stop_threads()
-        if self._listener is not None:
-            self._listener.close()
+        self.unbind()
 
     async def _stop_threads(self) -> None:
         if self._wsgi_threads.started:
@@ -198,6 +228,22 @@ class HttpRole:
             ender.stop()
         await self._pool.stopService()
 
+    async def call(
+        self, module: str, function: str, arguments: Mapping[str, object]
+    ) -> Result:
+        """Call a function of the application as its owner: no rules of access.
+
+        Raises:
+            FunctionNotFound: there is none of that name.
+            DeadlinePassed: it takes longer than a request may.
+        """
+        target = self._app.find(module, function)
+        if target is None:
+            raise FunctionNotFound(module, function)
+        return await self._runner.run(
+            partial(self._app.call, target, arguments), timeout_s=self._config.timeout
+        )
+
     def figures(self) -> Mapping[str, int]:
         """Return what was counted; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
@@ -207,7 +253,7 @@ class HttpRole:
             "HTTP_CONNECTIONS": self._site.connections,
             "HTTP_WAITING": self._site.house.admission.waiting,
             **self._core.figures(),
-            **self._bus.figures(),
+            **bus_summary(self._bus),
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.logger import Logger
@@ -11,8 +11,10 @@ from tbtwist.boundaries import EventBus
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
+from tbtwist.observe.metrics import BUS_IN, BUS_OUT, RECEIVED, SENT
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
+from tbtwist.status import BUS_FIGURE
 
 _log = Logger()
 DRAIN_MARGIN_S = 1.0
@@ -28,9 +30,28 @@ def zeromq_bus(process: Process) -> EventBus:
     return ZmqBus(
         process.reactor,
         process.identity,
-        Endpoints.for_settings(process.settings),
+        Endpoints.for_settings(process.settings, process.random),
         BusConfig.from_settings(process.settings),
     )
+
+
+def bus_summary(bus: EventBus) -> Mapping[str, int]:
+    """Return what the manager is told about a worker's bus."""
+    figures = bus.figures()
+    now = figures.now
+    return {
+        "BUS_PENDING": now["lane_items"] + now["deliveries_waiting"],
+        "BUS_INCIDENTS": sum(figures.incidents.values()),
+        "BUS_QUEUED_BYTES": now["lane_bytes"],
+        BUS_IN: sum(figures.done.get(name, 0) for name in RECEIVED),
+        BUS_OUT: sum(figures.done.get(name, 0) for name in SENT),
+        **bus_reasons(figures.incidents),
+    }
+
+
+def bus_reasons(incidents: Mapping[str, int]) -> dict[str, int]:
+    """Return what went wrong on a bus, by reason, as a role's figures."""
+    return {f"{BUS_FIGURE}{reason}": count for reason, count in incidents.items()}
 
 
 async def join(
@@ -42,8 +63,8 @@ async def join(
 ) -> None:
     """Join the bus and announce readiness.
 
-    Under a manager this waits for the broker, since ready means reachable. By
-    hand a role serves at once, and joins when there is a broker. A worker that
+    Under a manager, and with the broker in the same process, this waits for the
+    broker, since ready means reachable. By hand a role serves at once, and joins when there is a broker. A worker that
     was declared dead meanwhile has lost its lanes to others; it finishes its
     requests and ends, and whoever started it starts a new one.
     """
@@ -54,7 +75,7 @@ async def join(
         bus.announce(ready=True)
         on_ready()
 
-    if process.around.supervised:
+    if process.around.supervised or process.broker_inside:
         await joining()
     else:
         background.spawn("joining the bus", joining())

@@ -15,14 +15,16 @@ from tbtwist.control import path_for
 from tbtwist.control.server import ControlServer
 from tbtwist.errors import TbtwistError
 from tbtwist.lifetime import Life
+from tbtwist.net.listening import GivenListeners
 from tbtwist.observe.audit import AuditLog
 from tbtwist.observe.logs import WorkerLogs
 from tbtwist.roles.console import Console
 from tbtwist.roles.process import Process
 from tbtwist.services import Background
-from tbtwist.status import Status, WorkerStatus
+from tbtwist.status import Status, UpdateStep, WorkerStatus
 from tbtwist.supervise.supervisor import Supervisor
 from tbtwist.supervise.usage import UsageMeter
+from tbtwist.supervise.watching import Reloader
 from tbtwist.supervise.world import Hooks, World, twistd_command
 from tbtwist.webui.actions import Action, Actions, Actor
 from tbtwist.webui.feed import Feed
@@ -32,11 +34,16 @@ _log = Logger()
 _MARGIN_S: Final = 5.0
 
 
+def _silent(_step: UpdateStep) -> None:
+    """Tell nobody: the console shows every change of state already."""
+
+
 class ManagerRole:
     """Supervises the workers; answers on the control socket, and over HTTP."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._given = GivenListeners(process.descriptors.values())
         self._background = Background()
         self._ended = False
         manager = process.settings.manager
@@ -60,6 +67,7 @@ class ManagerRole:
             path_for(process.data_dir),
             login_link=self._web_ui.new_link,
         )
+        self._reloader = self._watcher() if process.reloads else None
         self._stop_timeout_s = manager.stop_timeout_s
         self.drain_timeout_s = manager.stop_timeout_s + _MARGIN_S
 
@@ -108,6 +116,18 @@ class ManagerRole:
             ),
             measure=UsageMeter(process.reactor.seconds),
             reload=process.reload,
+            bind=self._given,
+        )
+
+    def _watcher(self) -> Reloader:
+        process = self._process
+        config = process.config_path
+        folders = {process.cwd, *((config.parent,) if config else ())}
+        return Reloader(
+            process.reactor,
+            sorted(folders),
+            lambda: self._supervisor.update(_silent, ("http",)),
+            self._console.say,
         )
 
     @property
@@ -142,6 +162,8 @@ class ManagerRole:
         self._background.spawn("waiting for the end", self._until_ended(life))
         await self._supervisor.when_up()
         self._console.up(self._supervisor.status(), self._web_ui.new_link)
+        if self._reloader is not None:
+            self._reloader.start()
 
     async def _until_ended(self, life: Life) -> None:
         """Leave when somebody stopped everything over the control socket."""
@@ -160,11 +182,14 @@ class ManagerRole:
 
     async def stop(self) -> None:
         """Kill what is left, and close the control socket and the site."""
+        if self._reloader is not None:
+            self._reloader.stop()
         await self._supervisor.stop(0)
         self._background.cancel_all()
         await self._control.stopService()
         await self._web_ui.stopService()
         self._console.say("Stopped.")
+        self._given.close()
         self._logs.close()
         self._audit.close()
 

@@ -24,7 +24,7 @@ class Process:
     """Everything that came from outside, fetched once by ``options.py``.
 
     ``reload`` reads the configuration again; ``probing`` is true for a worker that
-    must prove itself before it serves.
+    must prove itself before it serves, ``reloads`` for a manager that watches the code.
     """
 
     around: Surroundings
@@ -45,6 +45,9 @@ class Process:
     log_format: LogFormat
     reload: Callable[[], Settings]
     probing: bool = False
+    reloads: bool = False
+    broker_inside: bool = False
+    """Whether the broker lives in this process, so that it is there at once."""
 
     @property
     def reactor(self) -> Any:

@@ -13,12 +13,12 @@ from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
 from tbtwist.observe.metrics import CONNECTIONS
 from tbtwist.roles.identification import ws_identifier
-from tbtwist.roles.joining import DRAIN_MARGIN_S, join, zeromq_bus
+from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background
+from tbtwist.ws.factory import make_factory
 from tbtwist.ws.gateway import Gateway
-from tbtwist.ws.protocol import make_factory
 
 _GATEWAY_SHARE = 0.7
 """The part of the drain's time for closing connections; the rest is for their lanes."""
@@ -50,6 +50,19 @@ class WsRole:
         self._listener = process.listener(
             "ws", self._config.host, self._config.port, self._config.backlog
         )
+        try:
+            self._prepare()
+        except BaseException:
+            self.unbind()
+            raise
+
+    def unbind(self) -> None:
+        """Give the port back."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _prepare(self) -> None:
+        process = self._process
         self._sessions.load()
         self._gateway = Gateway(
             self._bus,
@@ -68,7 +81,13 @@ class WsRole:
         self._sessions.on_revoked = self._gateway.sweep
         self._sessions.start()
         await join(self._process, self._bus, self._background, life)
-        factory = make_factory(self._gateway, self._config, self._process.reactor)
+        factory = make_factory(
+            self._gateway,
+            self._config,
+            self._process.reactor,
+            self._gateway.counts,
+        )
+        self._gateway.gauges = factory.gauges
         self._port = serve(
             self._process.reactor,
             self._listener,
@@ -92,17 +111,14 @@ class WsRole:
         await self._gateway.shut_down(_GOODBYE_S)
         await self._bus.close()
         self._sessions.stop()
-        if self._listener is not None:
-            self._listener.close()
+        self.unbind()
 
     def figures(self) -> Mapping[str, int]:
-        """Return how many connections there are, and what was counted."""
-        counts, bus = self._gateway.counts.told(), self._bus.figures()
+        """Return how many connections there are, what was dropped, and how the bus is."""
         return {
-            **bus,
-            **counts,
-            **{name: bus.get(name, 0) + counts[name] for name in bus.keys() & counts},
             CONNECTIONS: self._gateway.connections,
+            **self._gateway.counts.told(),
+            **bus_summary(self._bus),
         }
 
 

@@ -3,7 +3,8 @@
 ``manager.lock`` says that a manager runs here. ``workers.lock`` is held by the
 manager *and* by every worker that it started, through an inherited descriptor:
 it is free only when all of them are gone, however the manager ended.
-``generations.json`` counts the processes that ever filled a slot.
+``generations.json`` counts the processes that ever filled a slot. Two pipes lead
+from the manager to its children: the lifeline, and what the broker reads of exits.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from twisted.logger import Logger
 
 from tbtwist.errors import AlreadyRunning, DataDirUnusable
 from tbtwist.net.locking import ProcessLock
+from tbtwist.net.runtime import PEER_PREFIX
+
+_log = Logger()
 
 NOTIFY_PREFIX: Final = "notify-"
 
@@ -34,9 +39,19 @@ def take_workers_lock(data_dir: Path, pid: int) -> ProcessLock | None:
         return None
 
 
-def sweep_notify_sockets(runtime_dir: Path) -> None:
-    """Remove what a killed manager left; nobody can be listening there any more."""
-    for left in runtime_dir.glob(f"{NOTIFY_PREFIX}*"):
+def sweep_sockets(runtime_dir: Path) -> None:
+    """Remove what a killed manager and its workers left.
+
+    Nobody can be listening there any more, or is about to leave.
+    """
+    for prefix in (NOTIFY_PREFIX, PEER_PREFIX):
+        for left in runtime_dir.glob(f"{prefix}*"):
+            left.unlink(missing_ok=True)
+
+
+def sweep_peer(runtime_dir: Path, worker_id: str, generation: int) -> None:
+    """Remove the socket of a process that has ended; most do so by themselves."""
+    for left in runtime_dir.glob(f"{PEER_PREFIX}{worker_id}.{generation}.*"):
         left.unlink(missing_ok=True)
 
 
@@ -76,6 +91,42 @@ class Generations:
         os.replace(scratch, self._path)  # noqa: PTH105 - the atomic one, by its name
         self._used = used
         return used[worker_id]
+
+
+class ExitPipe:
+    """Tells the broker which child has ended: ``http-1.7``, a line each.
+
+    Only the manager can write to it. What no broker has read yet waits in the pipe
+    for the next one; it never blocks the manager.
+    """
+
+    def __init__(self, read_end: int, write_end: int) -> None:
+        self.read_end = read_end
+        self._write_end = write_end
+
+    @classmethod
+    def open(cls) -> ExitPipe:
+        """Return a pipe for all brokers of one manager."""
+        ends = os.pipe()
+        for end in ends:
+            os.set_blocking(end, False)
+        return cls(*ends)
+
+    def tell(self, worker_id: str, generation: int) -> None:
+        """Say that a process has ended; unread news of thousands is dropped."""
+        if self._write_end < 0:
+            return
+        try:
+            os.write(self._write_end, f"{worker_id}.{generation}\n".encode())
+        except BlockingIOError:
+            _log.warn("the broker does not read who has ended; it will notice late")
+
+    def close(self) -> None:
+        """Free both ends; calling this twice is fine."""
+        for descriptor in (self.read_end, self._write_end):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.read_end = self._write_end = -1
 
 
 class Lifeline:

@@ -9,7 +9,7 @@ stopped     ``spawn`` → starting
 starting    ``ready`` → running; too late → condemned
 running     ``stopping`` (unasked) → leaving; silent → condemned
 leaving     it drains by itself; too slow → condemned
-condemned   it was killed, its end is still to be reported
+condemned   it is killed in a moment, its end is still to be reported
 draining    asked to stop; killed when it takes too long → stopped
 backoff     ``backoff_over`` → starting
 failed      it died too often; ``stop_requested`` → stopped
@@ -33,6 +33,8 @@ from tbtwist.supervise.policy import Policy
 
 _CHECKS_PER_SILENCE: Final = 4
 _LEAVING_GRACE_S: Final = 5.0
+_LAST_WORDS_S: Final = 0.5
+"""How long a process that is going to be killed has to say what it was doing."""
 
 
 class Hands(Protocol):
@@ -46,6 +48,9 @@ class Hands(Protocol):
 
     def kill(self) -> None:
         """End the process at once (SIGKILL)."""
+
+    def examine(self) -> None:
+        """Have the process say what it is doing; it may not be able to."""
 
     def entered(self, state: WorkerState) -> None:
         """Learn that the worker is now in ``state``."""
@@ -100,7 +105,8 @@ class _Life:
         self.disarm()
         if self.state != "draining":
             self.enter("draining")
-        self.hands.kill()
+        self.hands.examine()
+        self.arm(_LAST_WORDS_S, self.hands.kill)
 
     def note_death(self) -> bool:
         """Count a death; whether the worker deserves another start."""
@@ -189,8 +195,13 @@ def _drain(inputs: _Inputs, life: _Life, kill_after_s: float) -> None:
     life.arm(kill_after_s, inputs.drain_timed_out)
 
 
-@_leaving.upon(_Inputs.stop_requested).to(_draining)
 @_condemned.upon(_Inputs.stop_requested).to(_draining)
+def _end_now(inputs: _Inputs, life: _Life, kill_after_s: float) -> None:
+    life.hands.kill()
+    life.arm(kill_after_s, inputs.drain_timed_out)
+
+
+@_leaving.upon(_Inputs.stop_requested).to(_draining)
 @_draining.upon(_Inputs.stop_requested).loop()
 def _wait_for_end(inputs: _Inputs, life: _Life, kill_after_s: float) -> None:
     """It drains already: a second SIGTERM would make it drop what it has."""

@@ -27,12 +27,13 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from tbtwist.net.supervised import FIRST_DESCRIPTOR, parse_notification
+from tbtwist.supervise.lastwords import LastWords
 from tbtwist.supervise.reaping import ExitWatch, OpenPidfd
 
 _log = Logger()
 
 MAX_LINE_BYTES: Final = 8192
-_KEPT_LINES: Final = 20
+_KEPT_LINES: Final = 60
 _LONGEST_REASON: Final = 300
 _OUTPUT_GRACE_S: Final = 0.5
 _STDOUT: Final = 1
@@ -48,16 +49,22 @@ class Exit:
     reason: str
 
 
-def describe_exit(code: int | None, number: int | None, last_line: str) -> Exit:
-    """Put an exit status or the number of a signal into words."""
+def describe_exit(code: int | None, number: int | None, said: LastWords) -> Exit:
+    """Put an exit status or the number of a signal into words.
+
+    A signal was not the process's own idea, so an error in its log is no reason; a
+    fatal error of the interpreter or a library is.
+    """
     if number is not None:
         known = {each.value: each.name for each in signal.Signals}
         name = known.get(number, f"signal {number}")
-        return Exit(None, name, f"killed by {name}")
-    words = f"exit status {code}"
-    if code and last_line:
-        words += f": {last_line[:_LONGEST_REASON]}"
-    return Exit(code, None, words)
+        return Exit(None, name, _with_reason(f"killed by {name}", said.complaint))
+    reason = said.reason if code else ""
+    return Exit(code, None, _with_reason(f"exit status {code}", reason))
+
+
+def _with_reason(words: str, reason: str) -> str:
+    return f"{words}: {reason[:_LONGEST_REASON]}" if reason else words
 
 
 @attrs.frozen
@@ -99,8 +106,11 @@ class ChildEvents(Protocol):
     def said(self, line: str) -> None:
         """The child wrote a line to its output."""
 
+    def exited(self) -> None:
+        """The process is gone and reaped; its output may not be."""
+
     def ended(self, end: Exit) -> None:
-        """The child is gone and reaped, or could not be started."""
+        """The child is gone with its output, or could not be started."""
 
 
 class Lines:
@@ -174,8 +184,11 @@ class Child(ProcessProtocol):
         self._notify_port: IListeningPort | None = None
         self._grace: IDelayedCall | None = None
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._last_error = ""
-        self._streams = {_STDOUT: Lines(self._heard), _STDERR: Lines(self._heard_error)}
+        self._said = LastWords()
+        self._streams = {
+            _STDOUT: Lines(self._printed),
+            _STDERR: Lines(self._complained),
+        }
 
     def start(self) -> None:
         """Start the process; that it cannot start is reported as its end."""
@@ -201,15 +214,15 @@ class Child(ProcessProtocol):
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """Return the last 20 lines of its output."""
+        """Return the last lines of its output."""
         return tuple(self._kept)
 
-    def signal(self, name: Literal["TERM", "KILL"]) -> None:
+    def signal(self, name: Literal["TERM", "KILL", "USR2"]) -> None:
         """Send a signal, unless the process is gone and its pid may be another's."""
         if self.transport is None:
             return
         try:
-            self.transport.signalProcess(name)
+            self.transport.signalProcess(signal.Signals[f"SIG{name}"])
         except ProcessExitedAlready:
             _log.debug("{name} came too late for the child", name=name)
 
@@ -231,8 +244,12 @@ class Child(ProcessProtocol):
         self._kept.append(line)
         self._events.said(line)
 
-    def _heard_error(self, line: str) -> None:
-        self._last_error = line
+    def _printed(self, line: str) -> None:
+        self._said.printed(line)
+        self._heard(line)
+
+    def _complained(self, line: str) -> None:
+        self._said.complained(line)
         self._heard(line)
 
     def _notified(self, facts: Mapping[str, str]) -> None:
@@ -242,6 +259,7 @@ class Child(ProcessProtocol):
     @override
     def processExited(self, reason: Failure) -> None:
         """Do not wait for a grandchild that still holds the output open."""
+        self._events.exited()
         self._grace = self._reactor.callLater(_OUTPUT_GRACE_S, self._close_output)
 
     def _close_output(self) -> None:
@@ -258,9 +276,8 @@ class Child(ProcessProtocol):
             self._watch.close()
         for lines in self._streams.values():
             lines.close()
-        last_line = self._last_error or (self._kept[-1] if self._kept else "")
         status: Any = reason.value
-        self._finish(describe_exit(status.exitCode, status.signal, last_line))
+        self._finish(describe_exit(status.exitCode, status.signal, self._said))
 
     def _hear_last_words(self) -> None:
         """Read what it said right before its end: its last figures are in there."""

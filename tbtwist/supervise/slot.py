@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,14 +11,19 @@ import attrs
 from msgspec import UNSET, UnsetType
 
 from tbtwist.net.listening import port_of
-from tbtwist.status import LastExit, WorkerState, WorkerStatus
+from tbtwist.net.supervised import EXITS
+from tbtwist.status import BUS_FIGURE, LastExit, WorkerState, WorkerStatus
 from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
 from tbtwist.supervise.policy import Policy
 from tbtwist.supervise.tenant import Tenant
 from tbtwist.supervise.workshop import Workshop, iso_utc
 
+_REMEMBERED_EXITS: Final = 5
 REFUSE_AFTER_S: Final = 2.0
 """A slot that nobody serves for longer refuses connections instead of queueing them."""
+
+
+_DROPS: Final = "X_DROPS "
 
 
 def http_url(slots: Iterable[Slot]) -> str:
@@ -48,7 +54,7 @@ class Slot:
         self._listener: socket.socket | None = None
         self._unserved_since: float | None = None
         self._crashes = 0
-        self._last_exit: LastExit | None = None
+        self._exits: deque[LastExit] = deque(maxlen=_REMEMBERED_EXITS)
         self.tenant = Tenant(spec, shop, policy, self)
 
     @property
@@ -141,8 +147,10 @@ class Slot:
     # --- the place of a tenant
 
     def descriptors(self) -> tuple[tuple[str, int], ...]:
-        """Return the listener, opened if it was not."""
+        """Return the listener, opened if it was not; to the broker, who has ended."""
         self.listen()
+        if self.spec.role == "broker":
+            return ((EXITS, self._shop.exits.read_end),)
         listener = self._listener
         return () if listener is None else ((self.spec.role, listener.fileno()),)
 
@@ -171,7 +179,7 @@ class Slot:
     def left(self, tenant: Tenant, end: LastExit) -> None:
         """Remember how a process ended."""
         if tenant is not self.successor:
-            self._last_exit = end
+            self._exits.append(end)
 
     def renew(self, spec: WorkerSpec, policy: Policy) -> None:
         """Take what new settings say, from the next tenant on; the address stays."""
@@ -203,14 +211,34 @@ class Slot:
             restarts=self._crashes + max(0, tenant.starts - 1),
             memory_bytes=None if usage is None else usage.memory_bytes,
             cpu_percent=None if usage is None else usage.cpu_percent,
-            requests_total=self._figure("http", "X_REQUESTS_TOTAL"),
-            connections=self._figure("ws", "X_CONNECTIONS"),
-            last_exit=self._last_exit,
+            requests_total=self._figure("X_REQUESTS_TOTAL", "http"),
+            connections=self._figure("X_CONNECTIONS", "ws"),
+            drops=self._drops(),
+            bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
+            bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
+            last_exit=self._exits[-1] if self._exits else None,
+            bus=self._bus_figures(),
+            exits=tuple(self._exits),
             detail=self._describe(),
         )
 
-    def _figure(self, role: str, name: str) -> int | UnsetType | None:
-        return self.tenant.figures.get(name) if self.spec.role == role else UNSET
+    def _figure(self, name: str, *roles: str) -> int | UnsetType | None:
+        """Return a figure of ours; UNSET if only other ``roles`` have it."""
+        return self.tenant.figures.get(name) if self.spec.role in roles else UNSET
+
+    def _drops(self) -> dict[str, int] | UnsetType:
+        if self.spec.role != "ws":
+            return UNSET
+        found = ((name.partition(_DROPS), n) for name, n in self.tenant.figures.items())
+        return {reason: n for (_, mark, reason), n in found if mark}
+
+    def _bus_figures(self) -> dict[str, int]:
+        first = f"X_{BUS_FIGURE}"
+        return {
+            name.removeprefix(first): count
+            for name, count in sorted(self.tenant.figures.items())
+            if name.startswith(first)
+        }
 
     def _describe(self) -> str:
         life = self.tenant.life

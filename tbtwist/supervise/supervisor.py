@@ -23,9 +23,10 @@ from tbtwist.services import Background, wait_until
 from tbtwist.status import ManagerInfo, Role, Status
 from tbtwist.supervise.fleet import Fleet
 from tbtwist.supervise.keeping import (
+    ExitPipe,
     Generations,
     Lifeline,
-    sweep_notify_sockets,
+    sweep_sockets,
     take_manager_lock,
     take_workers_lock,
 )
@@ -63,6 +64,7 @@ class Supervisor(Service):
         self._started_at = world.now()
         self._locks: list[ProcessLock] = []
         self._lifeline: Lifeline | None = None
+        self._exits: ExitPipe | None = None
         self._shop: Workshop | None = None
         self._bound = False
         self._bringing_up: Deferred[None] | None = None
@@ -105,13 +107,14 @@ class Supervisor(Service):
     def _open_shop(self) -> Workshop:
         sockets = runtime_dir(self._data_dir)
         ensure_private(sockets)
-        sweep_notify_sockets(sockets)
-        self._lifeline = Lifeline.open()
+        sweep_sockets(sockets)
+        self._lifeline, self._exits = Lifeline.open(), ExitPipe.open()
         self._shop = Workshop(
             world=self._world,
             runtime_dir=sockets,
             generations=Generations.load(self._data_dir),
             inherited=((LIFELINE, self._lifeline.child_end),),
+            exits=self._exits,
             addresses=self._fleet.addresses,
             changed=self._changed,
             said=self._said,
@@ -295,5 +298,7 @@ class Supervisor(Service):
         self._fleet.refuse()
         if self._lifeline is not None:
             self._lifeline.cut()
+        if self._exits is not None:
+            self._exits.close()
         while self._locks:
             self._locks.pop().release()

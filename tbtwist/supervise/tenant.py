@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from tbtwist.errors import CannotBind
 from tbtwist.status import LastExit, WorkerState
-from tbtwist.supervise.keeping import NOTIFY_PREFIX
+from tbtwist.supervise.keeping import NOTIFY_PREFIX, sweep_peer
 from tbtwist.supervise.lifecycle import Lifecycle
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.policy import Policy
@@ -24,6 +24,7 @@ from tbtwist.supervise.workshop import Workshop, iso_utc
 _log = Logger()
 
 _FIGURE: Final = "X_"
+IN_FLIGHT: Final = "X_IN_FLIGHT"
 _LONGEST_DETAIL: Final = 300
 
 
@@ -69,6 +70,7 @@ class Tenant:
         self.last_exit: LastExit | None = None
         self.life = Lifecycle(shop.world.reactor, policy, self)
         self.figures: dict[str, int] = {}
+        self._oom_kills = 0
         self._shop = shop
         self._place = place
         self._child: Child | None = None
@@ -95,6 +97,7 @@ class Tenant:
         self.starts += 1
         self.figures.clear()
         self.started_at = self._shop.world.now()
+        self._oom_kills = self._shop.world.oom_kills()
         try:
             own = self._place.descriptors()
             self.generation = self._shop.generations.next(self.spec.id)
@@ -129,6 +132,11 @@ class Tenant:
         if self._child is not None:
             self._child.signal("KILL")
 
+    def examine(self) -> None:
+        """Have it write the stacks of its threads, which are among its last lines."""
+        if self._child is not None:
+            self._child.signal("USR2")
+
     def entered(self, state: WorkerState) -> None:
         """Tell the slot."""
         if state in {"starting", "stopped"}:
@@ -158,14 +166,25 @@ class Tenant:
         """Hand a line of its output on."""
         self._shop.said(self.spec.id, line)
 
+    def exited(self) -> None:
+        """Let the bus know at once; nobody else sees it sooner than we do."""
+        self._shop.exits.tell(self.spec.id, self.generation)
+        sweep_peer(self._shop.runtime_dir, self.spec.id, self.generation)
+
     def ended(self, end: Exit) -> None:
         """Tell how it ended; its life decides what comes next."""
         asked = self.farewell if end.code == 0 else ""
+        killed = end.signal == "SIGKILL" and not self.life.verdict
+        shortage = self._shop.world.oom_kills() > self._oom_kills
+        suspicion = "; the system was out of memory" if killed and shortage else ""
         self.last_exit = last = LastExit(
             at=iso_utc(self._shop.world.now()),
             code=end.code,
             signal=end.signal,
-            reason=self.life.verdict or asked or end.reason,
+            reason=(self.life.verdict or asked or end.reason) + suspicion,
+            generation=self.generation,
+            in_flight=self.figures.get(IN_FLIGHT),
+            lines=() if asked else self.last_lines,
         )
         _log.info(
             "{worker} generation {generation} ended: {reason}",

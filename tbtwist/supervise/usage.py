@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -63,3 +65,12 @@ class UsageMeter:
         old = [pid for pid, each in self._watched.items() if each.asked_at < limit]
         for pid in old:
             del self._watched[pid]
+
+
+def oom_kills(path: Path = Path("/proc/vmstat")) -> int:
+    """Return how many processes the kernel has killed for want of memory; 0: unknown."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", path.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from tbtwist.status import LastExit
-from tbtwist.supervise.keeping import Generations
+from tbtwist.supervise.keeping import ExitPipe, Generations
 from tbtwist.supervise.world import World
 
 
@@ -18,15 +18,17 @@ class Workshop:
     """What all slots of a manager share.
 
     ``inherited`` are the descriptors that every child gets beside its listener;
-    ``addresses`` says where all workers listen, for their environment. ``changed``
-    is told the id of a worker with another state, ``counted`` the figures of one of
-    its generations, ``left`` how that ended and what it said last.
+    ``exits`` tells the broker at once whom it need not wait for; ``addresses`` says
+    where all workers listen, for their environment. ``changed`` is told the id of a
+    worker with another state, ``counted`` the figures of one of its generations,
+    ``left`` how that ended and what it said last.
     """
 
     world: World
     runtime_dir: Path
     generations: Generations
     inherited: tuple[tuple[str, int], ...]
+    exits: ExitPipe
     addresses: Callable[[], Mapping[str, str]]
     changed: Callable[[str], None]
     said: Callable[[str, str], None]

@@ -15,7 +15,7 @@ from tbtwist.net.listening import bind_tcp
 from tbtwist.status import LastExit, WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.reaping import OpenPidfd
-from tbtwist.supervise.usage import Measure
+from tbtwist.supervise.usage import Measure, oom_kills
 
 _log = Logger()
 
@@ -58,6 +58,7 @@ class World:
     reload: Callable[[], Settings]
     bind: Bind = bind_tcp
     open_pidfd: OpenPidfd = os.pidfd_open
+    oom_kills: Callable[[], int] = oom_kills
 
     def jitter(self, delay_s: float) -> float:
         """Return ``delay_s``, a fifth longer or shorter at most."""

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from tbtwist.status import Status, WorkerStatus
+from tbtwist.status import LastExit, Status, WorkerStatus
 from tbtwist.webui.totals import Sums, Totals
 
 _MIB = 1024 * 1024
@@ -135,12 +135,21 @@ class Account:
             "metrics": _metrics(worker, sums),
             "generation": worker.generation,
             "detail": worker.detail,
-            "last_exit": msgspec.to_builtins(worker.last_exit),
+            "last_exit": _exit(worker.last_exit),
         }
 
 
 def _runs(worker: WorkerStatus) -> bool:
     return worker.state == "running"
+
+
+def _exit(last: LastExit | None) -> dict[str, Any] | None:
+    """Return how a process ended, without its last lines: they are told once."""
+    if last is None:
+        return None
+    found: dict[str, Any] = msgspec.to_builtins(last)
+    del found["lines"]
+    return found
 
 
 def _seconds(moment: str | None) -> float:

@@ -54,6 +54,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     code: int | None
     signal: str | None
     reason: str
+    in_flight: int | None
     lines: tuple[str, ...]
 
 
@@ -199,6 +200,7 @@ class Feed:
             code=end.code,
             signal=end.signal,
             reason=end.reason,
+            in_flight=end.in_flight,
             lines=tuple(lines),
         )
         self.exits.append(story)

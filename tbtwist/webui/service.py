@@ -15,9 +15,10 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from typing_extensions import override
 
-from tbtwist.auth.secrets import kept_secret
+from tbtwist.auth.private import kept
 from tbtwist.boundaries import ManagerPort
 from tbtwist.config.schema import Settings
+from tbtwist.errors import PrivateFileUnusable
 from tbtwist.identity import RandomBytes
 from tbtwist.net.listening import bind_tcp, port_of, serve, url_of
 from tbtwist.services import Background, wait_until
@@ -33,7 +34,7 @@ _log = Logger()
 
 SECRET_FILE: Final = "cluster_secret"  # noqa: S105 - a file's name
 VARIABLE: Final = "CLUSTER_SECRET"
-SHORT_SECRET: Final = 16
+_SECRET_BYTES: Final = 32
 _BACKLOG: Final = 128
 _GOODBYE_S: Final = 1.0
 
@@ -53,10 +54,17 @@ def cluster_secret(around: Around) -> bytes:
     """Return ``CLUSTER_SECRET``, else the one in the data directory, made if needed.
 
     Raises:
-        SecretUnusable: that cannot be used.
+        PrivateFileUnusable: that cannot be used.
     """
-    given = around.environ.get(VARIABLE, "").strip()
-    return given.encode() or kept_secret(around.data_dir / SECRET_FILE, around.random)
+    given = around.environ.get(VARIABLE, "").strip().encode()
+    if given:
+        return given
+    path, random = around.data_dir / SECRET_FILE, around.random
+    secret = kept(path, lambda: random(_SECRET_BYTES).hex().encode(), random).strip()
+    if len(secret) < _SECRET_BYTES:
+        reason = "is damaged; remove it to get a new one"
+        raise PrivateFileUnusable(path=str(path), reason=reason)
+    return secret
 
 
 class WebUi(Service):
@@ -97,7 +105,7 @@ class WebUi(Service):
 
         Raises:
             CannotBind: the port is not to be had.
-            SecretUnusable: there is no usable secret.
+            PrivateFileUnusable: the secret cannot be used.
         """
         manager = self._settings.manager
         reactor = self._around.reactor

@@ -17,7 +17,6 @@ from tbtwist.observe.metrics import (
     BUCKETS,
     BUS_IN,
     CONNECTIONS,
-    DROPPED,
     LAG_US,
     LATENCY,
     LATENCY_US,
@@ -25,6 +24,7 @@ from tbtwist.observe.metrics import (
     STATUS,
     bucket,
     find,
+    is_loss,
 )
 
 _PREFIX: Final = "X_"
@@ -81,7 +81,7 @@ class Sums:
     @property
     def drops(self) -> int:
         """Return how much was dropped, for whatever reason."""
-        return self.starting(DROPPED)
+        return sum(value for name, value in self.figures.items() if is_loss(name))
 
     @property
     def lag_s(self) -> float:

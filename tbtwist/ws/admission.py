@@ -7,11 +7,11 @@ from typing import Final
 
 import attrs
 
+from tbtwist.ws import opening
 from tbtwist.ws.handshake import Answer, Head, refusal
 from tbtwist.ws.origins import OriginRules
 
 WS_PREFIX: Final = "/ws/"
-_UPGRADE: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade, close"))
 
 
 class Readiness(Enum):
@@ -62,8 +62,9 @@ def _tell(head: Head, worker: Worker, status: int, word: str) -> Answer:
 def _refuse_socket(head: Head, worker: Worker, origins: OriginRules) -> Answer | None:
     if not head.path.startswith(WS_PREFIX) or head.path == WS_PREFIX:
         return refusal(404, "There is nothing here; WebSockets are under /ws/.")
-    if not head.wants_upgrade:
-        return refusal(426, "This address speaks WebSocket only.", _UPGRADE)
+    wrong = opening.refuse(head)
+    if wrong is not None:
+        return wrong
     if worker.readiness is Readiness.DRAINING:
         return refusal(503, "This worker is shutting down.", (("Retry-After", "1"),))
     if not origins.allows(head.headers.get("origin"), head.headers.get("host", "")):

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 from tbtwist.auth.identity import BadCredentials, Found, Identifier, Identity
 from tbtwist.ws.handshake import Head
+from tbtwist.ws.opening import subprotocols
 
 _QUERY_NAMES: Final = frozenset({"session_token", "token"})
 _MAX_TOKENS: Final = 4
@@ -57,9 +58,8 @@ def subprotocol(offered: Sequence[str]) -> str | None:
 def _spoken_token(head: Head) -> str | None:
     if "authorization" in head.headers:
         return None
-    offered = head.headers.get("sec-websocket-protocol", "").split(",")
-    named = (name.strip() for name in offered)
-    tokens = [n[len(_PREFIX) :] for n in named if n.lower().startswith(_PREFIX)]
+    offered = (n for n in subprotocols(head) if n.lower().startswith(_PREFIX))
+    tokens = [name[len(_PREFIX) :] for name in offered]
     return tokens[0] if tokens else None
 
 

@@ -5,8 +5,9 @@ every message just as it came (``ws.message``), and says when it is gone
 (``ws.disconnect``). What comes back over the lane or by `EventBus.send` goes
 to the client. Nobody here looks into a message.
 
-Flow control: reading is paused exactly while the lane's window is full and the
-connection is open. Once it is closing, reading goes on, for only so the
+Flow control: reading is paused exactly while the connection is open and the
+lane's window is full, or the worker is leaving and waits for the last answers.
+Once it is closing, reading goes on, for only so the
 client's answer to the close is seen, and what else it sends is dropped.
 """
 
@@ -41,10 +42,15 @@ _FORBIDDEN_CODES: Final = frozenset({1004, 1005, 1006, 1015})
 
 @attrs.frozen
 class Message:
-    """A WebSocket message; text is UTF-8 in ``data``."""
+    """A WebSocket message; text is UTF-8 in ``data``.
+
+    ``channel`` is where it was sent: to a channel, to all (``""``), or (None) to
+    one connection alone. It decides what a slow client may miss.
+    """
 
     data: bytes
     binary: bool
+    channel: str | None = None
 
 
 class Socket(Protocol):
@@ -123,6 +129,7 @@ class Connection:
         "_about",
         "_issued_at",
         "_lane",
+        "_parting",
         "_paused",
         "_phase",
         "_shared",
@@ -143,7 +150,7 @@ class Connection:
         self._shared = shared
         self._issued_at = issued_at
         self._phase = _Phase.NEW
-        self._paused = False
+        self._paused = self._parting = False
         self._why: tuple[int, str] | None = None
         self._lane: Lane | None = None
 
@@ -156,6 +163,11 @@ class Connection:
     def is_open(self) -> bool:
         """Whether messages still go both ways."""
         return self._phase is _Phase.OPEN
+
+    @property
+    def is_parting(self) -> bool:
+        """Whether it only waits for the last answers before it closes."""
+        return self._parting
 
     def is_expired(self, now: float) -> bool:
         """Whether the session behind it has ended."""
@@ -177,7 +189,7 @@ class Connection:
         self._shared.counts.opened += 1
         greeting = {"type": "connected", "conn_id": self.conn_id}
         self._socket.send(Message(msgspec.json.encode(greeting), binary=False))
-        events = LaneEvents(self._replied, self._resume, self._given_up)
+        events = LaneEvents(self._replied, self._has_room, self._given_up)
         self._lane = self._shared.bus.open_lane(self.conn_id, events)
         self._forward(self._lane, EventType.WS_CONNECT, self._about)
 
@@ -225,13 +237,31 @@ class Connection:
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close; what the client still sends is dropped."""
-        if self._phase is not _Phase.OPEN:
-            return
+        if self._phase is _Phase.OPEN:
+            self._end(code, reason)
+            self._socket.close(code, reason)
+
+    def part(self, code: int, reason: str) -> None:
+        """Take nothing more, and close if all that was taken has been answered.
+
+        To be called again until it is closed.
+        """
+        self._parting = True
+        if self._lane is None or self._lane.empty:
+            self.close(code, reason)
+        else:
+            self._pause()
+
+    def _end(self, code: int, reason: str) -> None:
         self._phase = _Phase.CLOSING
         self._why = (code, reason)
         self._shared.counts.closes[code] += 1
         self._resume()
-        self._socket.close(code, reason)
+
+    def failed(self, code: int, reason: str) -> None:
+        """The client has broken the protocol; its socket closes by itself."""
+        if self._phase is _Phase.OPEN:
+            self._end(code, reason)
 
     def abort(self) -> None:
         """Drop a connection that does not end by itself."""
@@ -270,9 +300,17 @@ class Connection:
             self._shared.counts.drop("lane full")
             self.close(OVERLOADED, "too many unanswered messages")
             return
-        if not has_room and self._phase is _Phase.OPEN and not self._paused:
+        if not has_room:
+            self._pause()
+
+    def _pause(self) -> None:
+        if self._phase is _Phase.OPEN and not self._paused:
             self._paused = True
             self._socket.pause()
+
+    def _has_room(self) -> None:
+        if not self._parting:
+            self._resume()
 
     def _resume(self) -> None:
         if self._paused:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import attrs
 
-from tbtwist.observe.metrics import DROPPED, spread
+from tbtwist.observe.metrics import DROPS, spread
 
 
 @attrs.define
@@ -27,7 +27,6 @@ class Counts:
 
     def told(self) -> dict[str, int]:
         """Return what a manager adds up (`tbtwist.observe.metrics`)."""
-        drops = self.drops + Counter({"broadcast missed": self.broadcasts_missed})
         closes = {str(code): count for code, count in self.closes.items()}
         return {
             "WS_OPENED": self.opened,
@@ -35,5 +34,5 @@ class Counts:
             "WS_OUT": self.messages_out,
             **dict(spread("WS_REFUSED_", self.refused)),
             **dict(spread("WS_CLOSED_", closes)),
-            **dict(spread(DROPPED, drops)),
+            **{f"{DROPS}{reason}": count for reason, count in self.drops.items()},
         }

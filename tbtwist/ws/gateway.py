@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -33,12 +33,15 @@ from tbtwist.ws.connection import (
     describe,
 )
 from tbtwist.ws.counts import Counts
-from tbtwist.ws.handshake import Answer, Head
+from tbtwist.ws.figures import Report
+from tbtwist.ws.handshake import Answer, Head, refusal
 from tbtwist.ws.origins import OriginRules
 from tbtwist.ws.registry import Registry
+from tbtwist.ws.visitors import Visitors
 
 _log = Logger()
 
+METRICS_PATH: Final = "/metrics"
 BROADCAST_TOPIC: Final = "ws.broadcast"
 _SWEEP_S: Final = 1.0
 _PACE_S: Final = 0.1
@@ -81,12 +84,24 @@ class Gateway:
     _registry: Registry[Connection] = attrs.field(init=False)
     _shared: Shared = attrs.field(init=False)
     _origins: OriginRules = attrs.field(init=False)
+    _visitors: Visitors = attrs.field(init=False)
+    report: Report = attrs.field(init=False)
+    gauges: Callable[[], Mapping[str, int]] = attrs.field(default=dict, init=False)
     _sweeping: LoopingCall = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._registry = Registry(self._settings.ws_worker.max_connections)
         self._shared = Shared(self._bus, self._registry, self.counts, self._now)
         self._origins = OriginRules.from_settings(self._settings)
+        self._visitors = Visitors.from_settings(self._settings)
+        self.report = Report(
+            self._identity.slot,
+            self.counts,
+            self._registry,
+            lambda: self.readiness is Readiness.READY,
+            lambda: self.gauges(),  # noqa: PLW0108 - it is set later
+            self._bus.figures,
+        )
         self._sweeping = LoopingCall(self.sweep)
         self._sweeping.clock = self._clock
 
@@ -102,7 +117,8 @@ class Gateway:
     def drain(self, timeout_s: float) -> Deferred[None]:
         """Close all connections with 1012, at a pace; fires when they are gone.
 
-        The pace spreads the reconnects of many clients over half of the time;
+        The pace spreads the reconnects of many clients over half of the time. So
+        long a connection may wait for the answers to what its client said before;
         what is left after ``timeout_s`` is dropped.
         """
         self._draining = True
@@ -119,12 +135,22 @@ class Gateway:
         ends_at = self._clock.seconds() + timeout_s
         steps = max(1, int(timeout_s * _PACED_SHARE / _PACE_S))
         batch = max(_MIN_BATCH, -(-self.connections // steps))
-        while leaving := self._open_connections():
-            for connection in leaving[:batch]:
-                connection.close(SERVICE_RESTART, "service restart")
-            if len(leaving) > batch:
-                await wait(self._clock, _PACE_S)
+        for _ in range(steps):
+            self._let_go(batch)
+            if not self._open_connections():
+                break
+            await wait(self._clock, _PACE_S)
+        for connection in self._open_connections():
+            connection.close(SERVICE_RESTART, "service restart")
         await self._see_off(max(0.0, ends_at - self._clock.seconds()))
+
+    def _let_go(self, batch: int) -> None:
+        """Begin to part from a batch, and go on with those that wait for answers."""
+        still_there = self._open_connections()
+        fresh = [each for each in still_there if not each.is_parting][:batch]
+        waiting = [each for each in still_there if each.is_parting]
+        for connection in (*waiting, *fresh):
+            connection.part(SERVICE_RESTART, "service restart")
 
     async def _see_off(self, timeout_s: float) -> None:
         gone = await wait_until(self._clock, lambda: not self.connections, timeout_s)
@@ -165,14 +191,23 @@ class Gateway:
             return Readiness.DRAINING
         return Readiness.READY if self._bus.connected else Readiness.STARTING
 
-    def answer(self, head: Head) -> Answer | None:
+    def answer(self, head: Head, peer: str) -> Answer | None:
         """Return the plain HTTP answer to ``head``; None if a WebSocket may open."""
+        answer = self._answer(head, self._visitors.address(head, peer))
+        if answer is not None and answer.status >= 400:
+            self.counts.refused[str(answer.status)] += 1
+        return answer
+
+    def _answer(self, head: Head, address: str) -> Answer | None:
+        if head.path == METRICS_PATH:
+            insider = self._visitors.insiders.include(address)
+            return self.report.answer(head, insider=insider)
         worker = admission.Worker(
             self._identity.slot, self.readiness, self.connections, self._now()
         )
         answer = admission.answer(head, worker, self._origins)
-        if answer is not None and answer.status >= 400:
-            self.counts.refused[str(answer.status)] += 1
+        if answer is None and not self._visitors.may_connect(address, self._now()):
+            return refusal(429, "Too many connections.", (("Retry-After", "1"),))
         return answer
 
     async def accept(self, socket: Socket, head: Head) -> Connection | None:
@@ -235,7 +270,11 @@ class Gateway:
     def _broadcast(self, publication: Publication) -> None:
         self.counts.broadcasts_missed += publication.missed
         event = publication.item.event
-        message = Message(publication.item.body, bool(event.payload.get("binary")))
+        message = Message(
+            publication.item.body,
+            bool(event.payload.get("binary")),
+            channel=str(event.payload.get("channel", "")),
+        )
         for connection in self._audience(event.type, event.payload):
             connection.send(message)
 

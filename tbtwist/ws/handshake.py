@@ -8,7 +8,7 @@ not plainly good is answered, and only what is left goes to Autobahn.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -18,7 +18,8 @@ import msgspec
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEADERS: Final = 64
 
-_REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]\Z")
+_REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/([0-9]\.[0-9])\Z")
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*\Z")
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f\x85]")
 """Control bytes; ``\\x85`` is one to whoever reads headers as Latin-1 text."""
@@ -32,28 +33,35 @@ class Head:
     path: str
     query: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(repr=False)
+    version: str = "1.1"
 
     @property
-    def wants_upgrade(self) -> bool:
-        """Whether the client asks for another protocol than HTTP."""
-        return "upgrade" in self.headers
+    def wants_websocket(self) -> bool:
+        """Whether the client asks for a WebSocket, rather than for an HTTP answer."""
+        asked = self.headers.get("upgrade", "").split(",")
+        return any(word.strip().lower() == "websocket" for word in asked)
 
 
 @attrs.frozen
 class Answer:
-    """A plain HTTP answer, after which the connection is closed."""
+    """A plain HTTP answer, after which the connection is closed.
+
+    ``body`` is sent as JSON, unless it is bytes already, with their type.
+    """
 
     status: int
-    body: Mapping[str, object]
+    body: Mapping[str, object] | bytes
     headers: tuple[tuple[str, str], ...] = ()
     bodiless: bool = False
+    content_type: str = "application/json"
 
     def to_bytes(self) -> bytes:
         """Return the whole answer as it goes over the wire."""
-        body = msgspec.json.encode(self.body)
+        told = self.body
+        body = told if isinstance(told, bytes) else msgspec.json.encode(told)
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
-            "Content-Type: application/json",
+            f"Content-Type: {self.content_type}",
             f"Content-Length: {len(body)}",
             "Cache-Control: no-store",
             *(f"{name}: {value}" for name, value in self.headers),
@@ -83,20 +91,26 @@ def read_head(data: bytes) -> Head | Answer | None:
     if end < 0:
         too_long = len(data) > MAX_HEAD_BYTES
         return refusal(431, "The request head is too long.") if too_long else None
-    first, *rest = data[:end].split(b"\r\n")
-    if _FORBIDDEN.search(b"".join((first, *rest))):
+    lines = data[:end].split(b"\r\n")
+    if _FORBIDDEN.search(b"".join(lines)):
         return refusal(400, "The request has control characters in its head.")
-    if len(rest) > MAX_HEADERS:
+    if len(lines) > MAX_HEADERS + 1:
         return refusal(431, "The request has too many headers.")
-    request = _REQUEST_LINE.match(first)
-    headers = _read_headers(rest)
+    return _read_lines(*lines)
+
+
+def _read_lines(first: bytes, *rest: bytes) -> Head | Answer:
+    request, headers = _REQUEST_LINE.match(first), _read_headers(rest)
     if request is None or headers is None:
         return refusal(400, "The request is not HTTP/1.1.")
-    path, _, query = request[2].decode("ascii").partition("?")
-    return Head(request[1].decode("ascii"), path, query, headers)
+    method, target, version = (part.decode("ascii") for part in request.groups())
+    if version not in _VERSIONS:
+        return refusal(505, "Only HTTP/1.1 is spoken here.")
+    path, _, query = target.partition("?")
+    return Head(method, path, query, headers, version)
 
 
-def _read_headers(lines: list[bytes]) -> dict[str, str] | None:
+def _read_headers(lines: Sequence[bytes]) -> dict[str, str] | None:
     headers: dict[str, str] = {}
     for name, value in _fields(lines):
         if not name:
@@ -106,7 +120,7 @@ def _read_headers(lines: list[bytes]) -> dict[str, str] | None:
     return headers
 
 
-def _fields(lines: list[bytes]) -> Iterator[tuple[str, str]]:
+def _fields(lines: Sequence[bytes]) -> Iterator[tuple[str, str]]:
     for line in lines:
         field = _HEADER.match(line)
         if field is None:

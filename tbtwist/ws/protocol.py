@@ -1,64 +1,70 @@
-"""The only door to Autobahn: its server protocol around our `Connection`.
+"""The only door to Autobahn: its server protocol around a `Listener`.
 
-Autobahn is unsafe by default (no size limits, any origin, no pings), so every
-option is set here. Its timers count in whole seconds and fire up to one second
-early, so the ones that end connections get a second more. They run on
-``txaio.config.loop``, one for the whole process.
+Its timers count in whole seconds and fire up to one second early.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import txaio.tx
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.websocket.compress import (
-    PerMessageDeflateOffer,
-    PerMessageDeflateOfferAccept,
-)
-from autobahn.websocket.protocol import PreparedMessage
-from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from tbtwist.config.schema import WsWorker
 from tbtwist.ws.authentication import subprotocol
-from tbtwist.ws.connection import (
-    INTERNAL_ERROR,
-    NO_STATUS,
-    OVERLOADED,
-    Connection,
-    Message,
-)
-from tbtwist.ws.gateway import Gateway
+from tbtwist.ws.connection import INTERNAL_ERROR, NO_STATUS, OVERLOADED, Message
+from tbtwist.ws.core import Core, Listener
+from tbtwist.ws.counts import Counts
+from tbtwist.ws.deflate import Deflation, readable
 from tbtwist.ws.handshake import Answer, Head, read_head, refusal
-from tbtwist.ws.outflow import Outflow
+from tbtwist.ws.handshakes import Handshakes
+from tbtwist.ws.opening import subprotocols
+from tbtwist.ws.outflow import Frame, Outflow
+from tbtwist.ws.reading import ReadingProtocol
+from tbtwist.ws.slowness import Backlog, Policy
 
 _log = Logger()
 
-_OPEN_HANDSHAKE_S: Final = 11
-_CLOSE_HANDSHAKE_S: Final = 3
-_TIMER_SLACK_S: Final = 1
-_SHORTEST_PING_S: Final = 1
 _MAX_REASON_BYTES: Final = 123
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_LATER: Final = (("Retry-After", "1"),)
 
 
-class WebSocketChannel(WebSocketServerProtocol):
-    """One client: Autobahn's protocol, which serves a `Connection` as its socket."""
+class Frames(Protocol):
+    """Makes frames of messages; that of a broadcast is made once."""
 
-    factory: GatewayFactory
-    transport: Any  # ITCPTransport and IPushProducer in one, as TCP's is
-    autoPingTimeout: float  # noqa: N815 - set by Autobahn from the options
-    closeHandshakeTimeoutCall: Any  # noqa: N815 - Autobahn's timer, or None
+    def frame(self, message: Message, compression: Deflation | None) -> Frame:
+        """Return the frame of a message."""
+
+
+class Factory(Protocol):
+    """What channels have in common."""
+
+    core: Core
+    counts: Counts
+    frames: Frames
+    handshakes: Handshakes
+    backlog: Backlog
+    crowded: bool
+
+    def call_later(self, delay: float, what: Any) -> Any:
+        """Call ``what`` after about ``delay`` seconds, on Autobahn's timer."""
+
+    def dropped(self, policy: Policy, messages: int = 1) -> None:
+        """Count what a slow client did not get."""
+
+
+class WebSocketChannel(ReadingProtocol):
+    """One client: Autobahn's protocol, which serves a `Listener` as its socket."""
+
+    factory: Factory
+    autoPingTimeout: float  # noqa: N815 - set from the options
     _head: Head
-    _connection: Connection | None = None
-    _opening: Deferred[Connection | None] | None = None
-    _holds = 0
+    _listener: Listener | None = None
+    _opening: Deferred[Listener | None] | None = None
     _outflow: Outflow
 
     # --- called by Twisted and Autobahn ----------------------------------------
@@ -66,34 +72,46 @@ class WebSocketChannel(WebSocketServerProtocol):
     @override
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._outflow = Outflow(self.factory.max_waiting_bytes)
+        factory = self.factory
+        self._outflow = Outflow(self.transport, factory.backlog, factory.dropped)
         self.registerProducer(self._outflow, True)  # noqa: FBT003 - Twisted's API
+        factory.handshakes.begin(self)
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.closeHandshakeTimeoutCall is not None:
-            self.closeHandshakeTimeoutCall.cancel()
-            self.closeHandshakeTimeoutCall = None
+        self.factory.handshakes.end(self)
+        self._outflow.forget()
         super().connectionLost(reason)
         if self._opening is not None:
             self._opening.cancel()
-        self._connection = None
-
-    @override
-    def dataReceived(self, data: bytes) -> None:
-        self._dataReceived(data)
+        self._listener = None
 
     @override
     def processHandshake(self) -> None:
         head = read_head(self.data)
         if head is None:
             return
-        answer = head if isinstance(head, Answer) else self.factory.gateway.answer(head)
+        answer = head if isinstance(head, Answer) else self._refuse(head)
         if answer is not None:
             self._answer(answer)
         elif isinstance(head, Head):
-            self._head = head
-            super().processHandshake()
+            self._shake_hands(head)
+
+    def _refuse(self, head: Head) -> Answer | None:
+        answer = self.factory.core.answer(head, self.transport.getPeer().host)
+        if answer is None and self.factory.crowded:
+            return refusal(503, "There are too many connections.", _LATER)
+        return answer
+
+    def _shake_hands(self, head: Head) -> None:
+        """Let Autobahn agree with the client; it opens the connection."""
+        self._head = head
+        self.data = self.data[self.data.index(_END_OF_HEAD) + len(_END_OF_HEAD) :]
+        self._wskey = head.headers["sec-websocket-key"]
+        offered = self.websocket_protocols = subprotocols(head)
+        extensions = head.headers.get("sec-websocket-extensions", "")
+        self.websocket_extensions = readable(self._parseExtensionsHeader(extensions))
+        self.succeedHandshake(subprotocol(offered))
 
     @override
     def failHandshake(
@@ -102,16 +120,15 @@ class WebSocketChannel(WebSocketServerProtocol):
         code: int = 400,
         responseHeaders: Sequence[tuple[str, str]] | None = None,
     ) -> None:
-        _log.debug("a handshake was refused with {code}", code=code)
         self._answer(refusal(code, reason, tuple(responseHeaders or ())))
 
     @override
-    def onConnect(self, request: ConnectionRequest) -> str | None:
-        return subprotocol(request.protocols)
-
-    @override
     def onOpen(self) -> None:
-        opening = Deferred.fromCoroutine(self.factory.gateway.accept(self, self._head))
+        self.factory.handshakes.end(self)
+        if self._perMessageCompress is not None:
+            bits = self._perMessageCompress.server_max_window_bits
+            self._perMessageCompress = Deflation(bits)
+        opening = Deferred.fromCoroutine(self.factory.core.accept(self, self._head))
         self._forget_handshake()
         if not opening.called:
             self.pause()
@@ -120,17 +137,24 @@ class WebSocketChannel(WebSocketServerProtocol):
 
     @override
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        if self._connection is not None:
-            self._connection.received(payload, binary=isBinary)
+        if self._listener is not None:
+            self._listener.received(payload, binary=isBinary)
+
+    @override
+    def _fail_connection(self, code: int = INTERNAL_ERROR, reason: str = "") -> None:
+        """Close for what the client did wrong; its listener is told first."""
+        if self._listener is not None:
+            self._listener.failed(code, reason)
+        super()._fail_connection(code, reason)
 
     @override
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        if self._connection is not None:
-            self._connection.closed(code or NO_STATUS, reason or "")
+        if self._listener is not None:
+            self._listener.closed(code or NO_STATUS, reason or "")
 
     @override
     def onAutoPingTimeout(self) -> None:
-        if not self._held:
+        if not self.held:
             super().onAutoPingTimeout()
             return
         self.autoPingTimeoutCall = self.factory.call_later(
@@ -138,24 +162,28 @@ class WebSocketChannel(WebSocketServerProtocol):
         )
 
     @override
-    def processData(self) -> bool:
-        return not self._held and bool(super().processData())
-
-    @override
     def sendData(
         self, data: bytes, sync: bool = False, chopsize: int | None = None
     ) -> None:
-        self._outflow.will_write(len(data))
-        self.transport.write(data)
-        if self._outflow.over_limit and self._connection is not None:
-            self._connection.close(OVERLOADED, "too slow")
+        self._write(Frame(data))
 
-    # --- what a `Connection` needs -----------------------------------------------
+    @override
+    def dropConnection(self, abort: bool = False) -> None:
+        if not abort and self.state != self.STATE_CLOSED:
+            self._outflow.hurry()
+        super().dropConnection(abort)
+
+    # --- what a `Listener` needs -------------------------------------------------
 
     def send(self, message: Message) -> None:
         """Send a message, unless the closing handshake has begun."""
-        if self.state == self.STATE_OPEN:
-            self.sendPreparedMessage(self.factory.prepared(message))
+        if self.state != self.STATE_OPEN:
+            return
+        frame = self.factory.frames.frame(message, self._perMessageCompress)
+        if self._outflow.paused:
+            self._write(frame)
+        else:
+            self.transport.write(frame.data)
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake."""
@@ -164,32 +192,18 @@ class WebSocketChannel(WebSocketServerProtocol):
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        self.wasNotCleanReason = "it did not close in time"
+        self.wasNotCleanReason = "it was dropped"
         self.dropConnection(abort=True)
-
-    def pause(self) -> None:
-        """Read nothing more, and hold back what has been read.
-
-        Every pause needs a `resume` of its own.
-        """
-        self._holds += 1
-        self.transport.pauseProducing()
-
-    def resume(self) -> None:
-        """Read again, first what was held back."""
-        self._holds -= 1
-        if not self._held:
-            self.transport.resumeProducing()
-            self.consumeData()
 
     # --- ours ----------------------------------------------------------------------
 
-    @property
-    def _held(self) -> bool:
-        return self._holds > 0
+    def _write(self, frame: Frame) -> None:
+        if not self._outflow.write(frame) and self._listener is not None:
+            self.factory.dropped(Policy.CLOSE, self._outflow.forget())
+            self._listener.close(OVERLOADED, "too slow")
 
-    def _opened(self, connection: Connection | None) -> None:
-        self._connection = connection
+    def _opened(self, listener: Listener | None) -> None:
+        self._listener = listener
         self._waited()
 
     def _not_opened(self, why: Failure) -> None:
@@ -211,90 +225,6 @@ class WebSocketChannel(WebSocketServerProtocol):
         self.dropConnection(abort=False)
 
     def _forget_handshake(self) -> None:
-        del self._head
-        self.http_headers = {}
-        self.http_request_data = b""
-        self.http_request_uri = ""
-        self.http_request_params = {}
-        self.http_status_line = ""
-
-
-class GatewayFactory(WebSocketServerFactory):
-    """Builds a channel for every client of a `Gateway`."""
-
-    protocol: Any = WebSocketChannel
-    noisy = False
-
-    def __init__(
-        self, gateway: Gateway, settings: WsWorker, reactor: IReactorTime
-    ) -> None:
-        super().__init__(server="", reactor=reactor)
-        self.gateway = gateway
-        self.max_waiting_bytes = 2 * settings.max_message_size
-        self._max_message_size = settings.max_message_size
-        self._last: tuple[Message, PreparedMessage] | None = None
-        self.setProtocolOptions(**_options(settings))
-
-    def call_later(self, delay: float, what: Any) -> Any:
-        """Call ``what`` after about ``delay`` seconds, on Autobahn's timer."""
-        return self._batched_timer.call_later(delay, what)
-
-    def prepared(self, message: Message) -> PreparedMessage:
-        """Return the frame of a message; that of a broadcast is built once."""
-        if self._last is None or self._last[0] is not message:
-            too_big = len(message.data) > self._max_message_size
-            frame = self.prepareMessage(message.data, message.binary, too_big)
-            self._last = (message, frame)
-        return self._last[1]
-
-
-def make_factory(
-    gateway: Gateway, settings: WsWorker, reactor: IReactorTime
-) -> GatewayFactory:
-    """Return the factory that serves ``gateway``'s WebSockets.
-
-    Sets ``txaio.config.loop``, where Autobahn's timers run, to ``reactor``.
-    """
-    txaio.tx.config.loop = reactor  # type: ignore[assignment]
-    return GatewayFactory(gateway, settings, reactor)
-
-
-def _options(settings: WsWorker) -> dict[str, Any]:
-    return {
-        "versions": [13],
-        "webStatus": False,
-        "failByDrop": False,
-        "requireMaskedClientFrames": True,
-        "utf8validateIncoming": True,
-        "maxFramePayloadSize": settings.max_message_size,
-        "maxMessagePayloadSize": settings.max_message_size,
-        "maxConnections": 2 * settings.max_connections,
-        "openHandshakeTimeout": _OPEN_HANDSHAKE_S,
-        "closeHandshakeTimeout": _CLOSE_HANDSHAKE_S,
-        "autoPingInterval": max(settings.ping_interval, _SHORTEST_PING_S),
-        "autoPingTimeout": settings.ping_timeout + _TIMER_SLACK_S,
-        "tcpNoDelay": True,
-        "perMessageCompressionAccept": _deflate if settings.compression else _plain,
-        # `OriginRules` has decided before Autobahn sees the handshake.
-        "allowedOrigins": ["*"],
-        "allowNullOrigin": True,
-    }
-
-
-def _plain(_offers: object) -> None:
-    return None
-
-
-def _deflate(offers: Sequence[object]) -> PerMessageDeflateOfferAccept | None:
-    """Accept compression without memory between messages, if it is offered."""
-    for offer in offers:
-        if isinstance(offer, PerMessageDeflateOffer):
-            takeover = bool(offer.accept_no_context_takeover)
-            return PerMessageDeflateOfferAccept(
-                offer,
-                request_no_context_takeover=takeover,
-                no_context_takeover=True,
-                window_bits=None,
-                mem_level=4,
-            )
-    return None
+        del self._head, self._wskey, self.http_response_data
+        del self.websocket_extensions, self.websocket_protocols
+        del self.websocket_extensions_in_use, self.websocket_protocol_in_use

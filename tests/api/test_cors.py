@@ -77,15 +77,16 @@ class PreflightTests(SynchronousTestCase):
     def test_known_origin(self) -> None:
         """A page that is let in learns methods and headers."""
         headers = dict(
-            policy("development").preflight(asks("http://localhost")).headers
+            policy("development").preflight(asks("http://localhost"), ("GET",)).headers
         )
         self.assertIn("PATCH", headers["Access-Control-Allow-Methods"])
+        self.assertEqual(headers["Allow"], "GET, OPTIONS")
         self.assertIn("Authorization", headers["Access-Control-Allow-Headers"])
         self.assertEqual(headers["Access-Control-Max-Age"], "86400")
 
     def test_stranger(self) -> None:
         """A page that is not let in learns the methods of the resource, no more."""
-        response = policy("production").preflight(asks("http://localhost"))
+        response = policy("production").preflight(asks("http://localhost"), ("GET",))
         self.assertEqual(response.status, 204)
         self.assertEqual([name for name, _ in response.headers], ["Allow"])
 

@@ -110,13 +110,33 @@ class HeaderTests(CoreTestCase):
             self.assertEqual(made.header("X-Request-ID"), "ab" * 8)
 
     def test_preflight_needs_nobody(self) -> None:
-        """OPTIONS is 204 without looking at sessions or functions."""
+        """OPTIONS is 204 without looking at sessions."""
         origin = {"origin": "http://localhost:3000"}
         answer = self.core.ask("OPTIONS", "/api/Closed/mine", headers=origin)
         self.assertEqual((answer.status, answer.body), (204, b""))
         self.assertEqual(
             answer.header("Access-Control-Allow-Origin"), "http://localhost:3000"
         )
+
+    def test_methods_of_a_resource(self) -> None:
+        """OPTIONS says which methods there are, as 405 does, and no more than that."""
+
+        @self.app.tb(mod_name="Open", name="secret", api=False, api_methods=["PUT"])
+        async def secret() -> None: ...
+
+        every = "DELETE, GET, PATCH, POST, PUT, OPTIONS"
+        for path, allow in {
+            "/api/Open/only/put": "PUT, OPTIONS",
+            "/api/Open/add": every,
+            "/api/Open/secret": every,
+            "/api/Open/nope": every,
+            "/api/Open": every,
+            "/elsewhere": every,
+            "/health": "GET, HEAD, OPTIONS",
+            "/api/client-logs": "POST, OPTIONS",
+        }.items():
+            answer = self.core.ask("OPTIONS", path)
+            self.assertEqual((answer.status, answer.header("Allow")), (204, allow))
 
     def test_failures_can_be_read_across_origins(self) -> None:
         """A page that may read answers may read failures, too."""

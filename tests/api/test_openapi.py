@@ -104,6 +104,14 @@ class OpenApiTests(CoreTestCase):
         for parameter in operation["parameters"][:2]:
             self.assertEqual(list(parameter["content"]), ["application/json"])
 
+    def test_objects_in_a_form(self) -> None:
+        """Objects and lists in a form are JSON; a list may also be several fields."""
+        body = self.document()["paths"]["/api/Shop/buy"]["post"]["requestBody"]
+        encoding = body["content"]["application/x-www-form-urlencoded"]["encoding"]
+        self.assertEqual(list(encoding), ["item", "to", "counts"])
+        self.assertEqual(encoding["item"], {"contentType": "application/json"})
+        self.assertNotIn("encoding", body["content"]["application/json"])
+
     def test_files(self) -> None:
         """A function that takes files says so, and takes a multipart form."""
 
@@ -116,6 +124,7 @@ class OpenApiTests(CoreTestCase):
         schema = content["multipart/form-data"]["schema"]
         self.assertEqual(list(schema["properties"]), ["title"])
         self.assertIn("contentMediaType", schema["additionalProperties"])
+        self.assertEqual(schema["propertyNames"], {"minLength": 1})
 
     def test_texts(self) -> None:
         """The docstring is the description."""

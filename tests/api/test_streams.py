@@ -40,6 +40,7 @@ class SourceTests(AnsweringTestCase):
             response = self.respond(Result.stream(source, "text/plain"))
             self.assertEqual((response.status, response.length), (200, None))
             self.assertEqual(header(response, "Content-Type"), "text/plain")
+            self.assertEqual(header(response, "X-Accel-Buffering"), "no")
             self.assertEqual(self.content(response), expected)
 
     def test_events(self) -> None:

@@ -17,11 +17,24 @@ from tbtwist.api.figures import Figures
 from tbtwist.api.geo import locator
 from tbtwist.api.insiders import Insiders, is_local
 from tbtwist.api.rates import RateLimit
+from tbtwist.boundaries import BusFigures
 from tbtwist.config.schema import HttpWorker
 from tests.api.core import OPEN, Core, CoreTestCase, make_dispatcher
 
 TRUSTING = msgspec.structs.replace(
     OPEN, http_worker=HttpWorker(trusted_proxies=("192.0.2.0/24",))
+)
+BUS = BusFigures(
+    done={
+        "published": 1,
+        "forwarded": 2,
+        "sent": 3,
+        "received": 4,
+        "asked": 5,
+        "delivered": 1,
+    },
+    incidents={"dropped: gap": 2, "call: CallTimeout": 1, "sent again": 7},
+    now={"lane_items": 8, "calls_open": 0},
 )
 
 
@@ -32,8 +45,8 @@ class MetricsTests(CoreTestCase):
         """Make a core that trusts the test's address, and has a bus."""
         super().setUp()
         dispatcher = make_dispatcher(self.app, TRUSTING)
-        figures = {"events_sent": 3, "ws_messages_handled": 2}
-        self.core = Core(attrs.evolve(dispatcher, bus_figures=lambda: figures))
+        told = attrs.evolve(dispatcher, bus_figures=lambda: BUS, ws_messages=lambda: 2)
+        self.core = Core(told)
 
     def samples(self) -> dict[str, float]:
         """Return Prometheus' samples."""
@@ -58,7 +71,11 @@ class MetricsTests(CoreTestCase):
         self.assertEqual(
             samples["tbtwist_http_request_duration_seconds_bucket['+Inf']"], 3
         )
-        self.assertEqual(samples["tbtwist_bus_events_sent_total"], 3)
+        messages, incidents = "tbtwist_bus_messages", "tbtwist_bus_incidents"
+        self.assertEqual(samples[f"{messages}_total['forwarded']"], 2)
+        self.assertEqual(samples[f"{incidents}_total['dropped: gap']"], 2)
+        self.assertEqual(samples["tbtwist_bus_lane_items"], 8)
+        self.assertEqual(samples["tbtwist_ws_messages_handled_total"], 2)
         self.assertEqual(samples["tbtwist_ready"], 1)
         self.assertEqual(samples["tbtwist_app_threads_busy"], 0)
 
@@ -82,7 +99,16 @@ class MetricsTests(CoreTestCase):
                 "requests_auth": 1,
                 "requests_denied": 2,
                 "ws_messages_handled": 2,
-                "zmq": {"events_sent": 3, "ws_messages_handled": 2},
+                "zmq": {
+                    "events_sent": 6,
+                    "events_received": 4,
+                    "rpc_calls": 5,
+                    "rpc_timeouts": 1,
+                    "errors": 3,
+                    "done": dict(BUS.done),
+                    "incidents": dict(BUS.incidents),
+                    "now": dict(BUS.now),
+                },
             },
         )
 

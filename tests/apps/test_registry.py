@@ -144,6 +144,16 @@ class HandlerTests(SynchronousTestCase):
 
         self.app.tb(mod_name="Chat", websocket_handler="room")(make)
 
+    def test_maker_that_wants_more(self) -> None:
+        """A maker with another parameter is told what it may have."""
+        with self.assertRaises(TypeError) as caught:
+            self.app.tb(mod_name="Chat", websocket_handler="room")(
+                lambda application: {"on_connect": application}
+            )
+        said = str(caught.exception)
+        self.assertIn("Chat/room makes WebSocket handlers", said)
+        self.assertIn("called app; it has 'application'", said)
+
     def test_no_table(self) -> None:
         """A maker that returns something else is told what it should return."""
         with self.assertRaises(TypeError) as caught:

@@ -229,9 +229,9 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(result.as_dict()["info"]["exec_code"], 409)
 
     def test_harmless_codes(self) -> None:
-        """A failure with code 0 or 200 is none, as in ToolBoxV2."""
+        """A failure with code 0 is none, as in ToolBoxV2; any other code is one."""
         self.assertFalse(Result.custom_error(exec_code=0).is_error())
-        self.assertFalse(Result.custom_error(exec_code=200).is_error())
+        self.assertTrue(Result.custom_error(exec_code=200).is_error())
 
 
 class ReadingTests(SynchronousTestCase):

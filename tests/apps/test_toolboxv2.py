@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from enum import Enum
+from functools import partial
 from typing import Any
 
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.apps.application import Application
+from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.request import AppSession, RequestData, RequestInfo
 from tbtwist.apps.result import Result
+from tbtwist.apps.runner import LoopRunner
 from tbtwist.apps.toolboxv2.application import ToolboxApp
 from tbtwist.apps.toolboxv2.values import Values
-from tbtwist.errors import MissingArgument
+from tbtwist.errors import MissingArgument, PoolFull
 from tests.apps import toolbox_fakes as theirs
 from tests.apps.fakes import CONN, FakePort, direct, run
 
@@ -304,6 +308,98 @@ class FunctionTests(ToolboxCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
+class HookTests(ToolboxCase):
+    """What runs at the start and at the end."""
+
+    def test_flags(self) -> None:
+        """Their decorator's flags are ours; what they have started themselves is."""
+        self.real.tb("Shop", "begin", initial=True)(lambda: None)
+        self.real.tb("Shop", "end", exit_f=True)(lambda: None)
+        begin, end = (self.app.find("Shop", name) for name in ("begin", "end"))
+        assert begin is not None
+        assert end is not None
+        self.assertEqual((begin.initial, begin.exit_f), (True, False))
+        self.assertEqual((end.initial, end.exit_f), (False, True))
+        self.real.tb("Mail", "begin", initial=True)(lambda: None)
+        self.real.functions["Mail"]["app_instance"] = object()
+        begun = self.app.find("Mail", "begin")
+        assert begun is not None
+        self.assertFalse(begun.initial)
+
+
+class RunningTests(ToolboxCase):
+    """What application code calls by itself."""
+
+    def setUp(self) -> None:
+        """Register a function that says where it runs, in both kinds."""
+        super().setUp()
+
+        @self.real.tb("Shop", "sync")
+        def sync(**named: Any) -> object:
+            return [threading.current_thread().name, named]
+
+        @self.real.tb("Shop", "coroutine")
+        async def coroutine() -> object:
+            return threading.current_thread() is threading.main_thread()
+
+    def call(self, module: str, name: str, **kwargs: object) -> Result:
+        """Call a function as a worker does: with its loop in the context."""
+        function = self.app.find(module, name)
+        assert function is not None
+        work = partial(self.app.call, function, kwargs)
+        return run(LoopRunner().run(work, timeout_s=60))
+
+    def inside(self, name: Any, **kwargs: Any) -> Any:
+        """Return what ``a_run_any`` returns to a coroutine function."""
+
+        @self.real.tb("Shop", "outer", api=True)
+        async def outer() -> object:
+            return [await self.real.a_run_any(name, **kwargs)]
+
+        (found,) = self.call("Shop", "outer").get()
+        return found
+
+    def test_functions_do_not_block(self) -> None:
+        """One without async runs in the pool, one with it where it was called."""
+        for name in (("Shop", "sync"), ["Shop", "sync"], Shop.SYNC):
+            where, named = self.inside(name, a=1)
+            self.assertRegex(where, r"\Aapp-\d")
+            self.assertEqual(named, {"a": 1})
+        self.assertTrue(self.inside(("Shop", "coroutine")))
+
+    def test_from_a_thread_of_the_pool(self) -> None:
+        """A thread that waits for its own loop takes no second thread."""
+
+        @self.real.tb("Shop", "waits", api=True)
+        def waits() -> object:
+            mine = threading.current_thread().name
+            where, _ = asyncio.run(self.real.a_run_any(("Shop", "sync")))
+            return where == mine
+
+        self.app.pool = SyncPool(1, 0)
+        self.addCleanup(self.app.pool.stop, lambda: None)
+        self.assertTrue(self.call("Shop", "waits").get())
+
+    def test_a_full_pool(self) -> None:
+        """When there is no thread left, the call is refused."""
+        self.app.pool = SyncPool(0, 0)
+        with self.assertRaises(PoolFull):
+            self.inside(("Shop", "sync"))
+
+    def test_the_rest_is_theirs(self) -> None:
+        """Unknown modules and WebSocket handlers are ToolBoxV2's business."""
+        self.assertEqual(self.inside(("New", "thing")), "imported")
+        ran = run(self.real.a_run_any(("Shop", "sync")))
+        self.assertEqual(ran[0], threading.current_thread().name)
+
+
+class Shop(Enum):
+    """How ToolBoxV2 lets functions be named as well."""
+
+    NAME = "Shop"
+    SYNC = "sync"
+
+
 class SocketTests(ToolboxCase):
     """Their WebSocket handlers, and their verbs."""
 
@@ -365,7 +461,7 @@ class SocketTests(ToolboxCase):
 
         self.assertEqual(run(speak()), [True] * 8)
         bodies = [item.body for item in port.sent]
-        self.assertEqual(bodies[:2], [b'{"a": 1}', b'"text"'])
+        self.assertEqual(bodies[:2], [b'{"a":1}', b'"text"'])
         self.assertEqual(len(port.sent), 6)
         excluded = [item.event.payload["exclude"] for _, item in port.published]
         self.assertEqual(excluded, [[CONN], [CONN]])

@@ -135,11 +135,36 @@ class FakeToolbox:
 
         return register
 
+    async def a_run_function(self, name: Any, **options: Any) -> Any:
+        """Run a function as it does: one without ``async`` right here."""
+        name = _named(name)
+        kwargs = options.get("kwargs_") or {}
+        if name[0] not in self.functions:
+            self.functions[name[0]] = {name[1]: {"func": lambda **_: "imported"}}
+        func = self.functions[name[0]][name[1]]["func"]
+        return await func(**kwargs) if iscoroutinefunction(func) else func(**kwargs)
+
+    def run_function(self, name: Any, **options: Any) -> Any:
+        """Run a function as it does, in synchronous code."""
+        name = _named(name)
+        return self.functions[name[0]][name[1]]["func"](**options.get("kwargs_") or {})
+
+    async def a_run_any(self, name: Any, **kwargs: Any) -> Any:
+        """Run a function by its name."""
+        options = {"tb_run_with_specification": "app", "kwargs_": kwargs}
+        return await self.a_run_function(name, **options)
+
     def on_websocket(self, handler_id: str, **handlers: Callable[..., Any]) -> None:
         """Register handlers in wrappers that envelope what they return."""
         self.websocket_handlers[handler_id] = {
             event: _enveloping(handler) for event, handler in handlers.items()
         }
+
+
+def _named(name: Any) -> Any:
+    """Return module and function that a member of an enumeration stands for."""
+    kind: Any = type(name)
+    return (kind.NAME.value, name.value) if isinstance(name, Enum) else name
 
 
 def _enveloping(func: Callable[..., Any]) -> Callable[..., Any]:

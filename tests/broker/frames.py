@@ -18,9 +18,11 @@ from tbtwist.bus.codec import (
 Frames = tuple[bytes, ...]
 
 
-def beat(name: str, *, ready: bool = True, load: int = 0) -> Frames:
+def beat(
+    name: str, *, ready: bool = True, load: int = 0, buried: tuple[str, ...] = ()
+) -> Frames:
     """Return a worker's heartbeat."""
-    payload = encode_payload(name, Beat(ready=ready, load=load))
+    payload = encode_payload(name, Beat(ready, load, buried))
     return encode_route(Verb.BEAT, "", name), payload
 
 

@@ -79,6 +79,12 @@ class TableTests(SynchronousTestCase):
         self.assertFalse(table(broker.sleep(2, H1)).settled)
         self.assertTrue(table(broker.sleep(2, H1)).settled)
 
+    def test_a_young_broker_that_slept(self) -> None:
+        """Its own sleep gives nobody time to come back, so it knows nothing yet."""
+        broker = Broker(H1)
+        broker.now += 60
+        self.assertFalse(table(broker.router.tick(broker.now)).settled)
+
     def test_silence_is_death(self) -> None:
         """A silent worker is declared dead after three seconds, not before."""
         broker = Broker(H1, W1)
@@ -86,7 +92,38 @@ class TableTests(SynchronousTestCase):
         self.assertIn(H1, broker.table._workers)
         sent = broker.sleep(0.25, W1)
         self.assertEqual([m.identity for m in table(sent).members], [W1])
-        self.assertEqual(broker.table.counters["declared dead"], 1)
+        self.assertEqual(broker.table.counters["declared dead: silent"], 1)
+
+    def test_a_process_that_ended_is_dead_at_once(self) -> None:
+        """Nobody waits for the silence of a worker whose end was seen."""
+        broker = Broker(H1, H2, W1)
+        sent = list(broker.table.ended("http-1", 1, broker.now))
+        self.assertEqual([m.identity for m in table(sent).members], [H2, W1])
+        self.assertEqual(broker.table.counters["declared dead: it ended"], 1)
+        late = broker.get(message(Verb.FORWARD_ACK, W1, H1))
+        self.assertEqual(verbs(late), [(H1, "FENCED")])
+
+    def test_only_that_process_is_dead(self) -> None:
+        """The next generation of the slot is somebody else."""
+        broker = Broker("http-1.2.dd", W1)
+        broker.table.ended("http-1", 1, broker.now)
+        self.assertEqual(broker.table.workers, ("http-1.2.dd", W1))
+        self.assertEqual(broker.table.counters["declared dead: it ended"], 0)
+
+    def test_an_end_is_known_before_its_process(self) -> None:
+        """What a dead process had still under way does not bring it back."""
+        broker = Broker(W1)
+        broker.table.ended("http-1", 1, broker.now)
+        self.assertEqual(verbs(broker.get(beat(H1))), [(H1, "FENCED")])
+        self.assertEqual(broker.table.workers, (W1,))
+
+    def test_a_young_broker_hands_on_who_has_ended(self) -> None:
+        """Who died together with the last broker is not waited for either."""
+        broker = Broker(W1)
+        sent = broker.table.ended("http-1", 1, broker.now)
+        self.assertEqual(table(sent).ended, ("http-1.1",))
+        self.assertEqual(table(broker.sleep(4, W1)).ended, ())
+        self.assertEqual(broker.table.ended("http-2", 1, broker.now), ())
 
     def test_any_message_is_a_sign_of_life(self) -> None:
         """A busy worker whose heartbeat is late is not dead."""
@@ -115,6 +152,15 @@ class TableTests(SynchronousTestCase):
         send = message(Verb.SEND, W1, H1)
         self.assertEqual(verbs(broker.get(send, None)), [(H1, "FENCED")])
         self.assertEqual(broker.table.counters["refused: fenced"], 3)
+
+    def test_whoever_was_declared_dead_before(self) -> None:
+        """A new broker learns from the others whom the old one had put out."""
+        broker = Broker(H1, W1)
+        sent = broker.get(beat(W1, buried=(H1, "http-9.9.aa")))
+        self.assertEqual(verbs(sent), [(H1, "FENCED"), (W1, "TABLE")])
+        self.assertEqual([m.identity for m in table(sent).members], [W1])
+        self.assertEqual(broker.table.counters["declared dead before"], 1)
+        self.assertEqual(verbs(broker.get(beat(H1))), [(H1, "FENCED")])
 
     def test_leaving(self) -> None:
         """Whoever leaves gets a receipt, and the others the news."""
@@ -219,6 +265,21 @@ class CallTests(SynchronousTestCase):
         self.assertEqual(self.callees("http*"), [H1, H2])
         self.assertEqual(self.callees(H1), [H1])
         self.assertEqual(self.callees("ws"), [W1])
+
+    def test_the_least_loaded_is_asked(self) -> None:
+        """Of a role the one answers that has least to do, by its own word and ours."""
+        self.broker.get(beat(H1, load=3))
+        asked = [self.callees("http")[0] for _ in range(5)]
+        self.assertEqual(asked[:3], [H2, H2, H2])
+        self.assertEqual({*asked[3:]}, {H1, H2})
+        self.broker.get(beat(H2, load=50))
+        self.broker.get(beat(H1, load=0))
+        self.assertEqual([self.callees("http")[0] for _ in range(9)], [H1] * 9)
+
+    def test_equals_take_turns(self) -> None:
+        """Calls are spread over workers that have nothing else to do."""
+        asked = [self.callees("http")[0] for _ in range(10)]
+        self.assertEqual((asked.count(H1), asked.count(H2)), (5, 5))
 
     def test_only_the_ready_are_asked(self) -> None:
         """A draining worker gets no call, unless it is named as a process."""

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import zmq
 from twisted.application.service import IService
 from twisted.internet import reactor as global_reactor  # noqa: TID251 - real sockets
 from twisted.internet.defer import Deferred
@@ -18,10 +17,11 @@ from twisted.trial.unittest import TestCase
 from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.keys import BusKeys
 from tbtwist.bus.zeromq import ZmqBus
 from tbtwist.errors import AlreadyRunning, CannotBind
 from tbtwist.identity import WorkerId
-from tests.bus.fakes import FAST
+from tests.bus.fakes import FAST, on_tcp
 
 reactor: Any = global_reactor
 
@@ -69,6 +69,30 @@ class ServiceTests(TestCase):
             service.stopService()
             self.assertFalse(service.running)
 
+    def sockets(self) -> set[str]:
+        """Return the names of the sockets' files."""
+        return {path.name for path in self.dir.glob("*.sock")}
+
+    def test_nothing_is_left(self) -> None:
+        """A broker that stops takes the files of its sockets with it."""
+        service = self.broker()
+        service.startService()
+        names = {"pub.sock", "sub.sock", "broker.sock", "send.sock"}
+        self.assertEqual(self.sockets(), names)
+        service.stopService()
+        self.assertEqual(self.sockets(), set())
+
+    def test_only_its_own_is_removed(self) -> None:
+        """What somebody else has put in a file's place stays."""
+        service = self.broker()
+        service.startService()
+        (self.dir / "pub.sock").unlink()
+        (self.dir / "sub.sock").rename(self.dir / "kept.sock")
+        (self.dir / "sub.sock").write_text("another's")
+        service.stopService()
+        self.assertEqual(self.sockets(), {"kept.sock", "sub.sock"})
+        self.assertEqual((self.dir / "sub.sock").read_text(), "another's")
+
     async def test_without_privileges(self) -> None:
         """`startService` alone is enough."""
         self.broker().startService()
@@ -76,21 +100,9 @@ class ServiceTests(TestCase):
 
     async def test_tcp(self) -> None:
         """Configured TCP addresses work."""
-        addresses = [f"tcp://127.0.0.1:{port}" for port in self.free_ports(4)]
-        endpoints = Endpoints(*addresses)
+        endpoints = on_tcp(BusKeys.new(secrets.token_bytes))
         self.broker(endpoints).startService()
         await self.greet(endpoints)
-
-    def free_ports(self, count: int) -> list[int]:
-        """Return ports that ZeroMQ just had."""
-        with zmq.Context() as context:
-            sockets = [context.socket(zmq.PULL) for _ in range(count)]
-            ports = [
-                socket.bind_to_random_port("tcp://127.0.0.1") for socket in sockets
-            ]
-            for socket in sockets:
-                socket.close(linger=0)
-        return ports
 
     async def test_a_second_broker_is_refused(self) -> None:
         """It does not steal the sockets: it names who has them, and the first goes on."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
+import zmq
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
@@ -19,6 +20,7 @@ from tbtwist.broker.service import BrokerService
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.keys import BusKeys
 from tbtwist.bus.memory import MemoryBus, MemoryHub
 from tbtwist.bus.zeromq import ZmqBus
 from tbtwist.events import Event, Item
@@ -112,6 +114,13 @@ class Rig(Protocol):
     def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
         """Return a worker's bus."""
 
+    def ended(self, identity: WorkerId) -> None:
+        """Tell the broker that a process has ended, as a manager does."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What the broker counted."""
+
 
 class MemoryRig:
     """The memory engine on a reactor or a Clock."""
@@ -139,21 +148,53 @@ class MemoryRig:
         assert self._hub is not None
         return MemoryBus(self._hub, identity, config)
 
+    @property
+    def _table(self) -> RoutingTable:
+        assert self._hub is not None
+        assert isinstance(self._hub._router, RoutingTable)
+        return self._hub._router
+
+    def ended(self, identity: WorkerId) -> None:
+        """As `Rig.ended`."""
+        assert self._hub is not None
+        now = self._clock.seconds()
+        told = self._table.ended(identity.slot, identity.generation, now)
+        self._hub._hand_out(told)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """As `Rig.counters`."""
+        return self._table.counters
+
+
+def on_tcp(keys: BusKeys) -> Endpoints:
+    """Return addresses with ports that ZeroMQ just had, behind ``keys``."""
+    with zmq.Context() as context:
+        sockets = [context.socket(zmq.PULL) for _ in range(4)]
+        ports = [each.bind_to_random_port("tcp://127.0.0.1") for each in sockets]
+        for socket in sockets:
+            socket.close(linger=0)
+    return Endpoints(*(f"tcp://127.0.0.1:{port}" for port in ports), keys=keys)
+
 
 class ZmqRig:
-    """ZeroMQ on UNIX sockets in a directory of its own."""
+    """ZeroMQ on UNIX sockets in a directory of its own, or on TCP."""
 
-    def __init__(self, case: TestCase, clock: Any) -> None:
+    def __init__(
+        self, case: TestCase, clock: Any, endpoints: Endpoints | None = None
+    ) -> None:
         self._clock = clock
         self._dir = Path(tempfile.mkdtemp(prefix="tbt"))
         case.addCleanup(shutil.rmtree, self._dir)
+        self.endpoints = endpoints or Endpoints.inside(self._dir)
         self._service: BrokerService | None = None
         case.addCleanup(self.stop_broker)
 
     @property
-    def endpoints(self) -> Endpoints:
-        """Where the sockets are."""
-        return Endpoints.inside(self._dir)
+    def service(self) -> BrokerService:
+        """Return the broker that runs."""
+        assert self._service is not None
+        return self._service
 
     def start(self) -> None:
         """Start the broker."""
@@ -175,3 +216,12 @@ class ZmqRig:
     def bus(self, identity: WorkerId, config: BusConfig) -> BusCore:
         """Return a worker's bus."""
         return ZmqBus(self._clock, identity, self.endpoints, config)
+
+    def ended(self, identity: WorkerId) -> None:
+        """As `Rig.ended`."""
+        self.service._ended(identity.slot, identity.generation)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """As `Rig.counters`."""
+        return self.service.counters

@@ -8,8 +8,9 @@ import msgspec
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.bus import codec, topics
+from tbtwist.bus import codec, news, topics
 from tbtwist.bus.codec import Announcement, Beat, Member, Parcel, Route, Stamp, Verb
+from tbtwist.bus.wire import BATCH_ITEMS
 from tbtwist.errors import BadFrame
 from tbtwist.events import Event, Item
 
@@ -76,6 +77,18 @@ class RoundTripTests(SynchronousTestCase):
         route, *rest = codec.encode_parcels(prefix, several)
         self.assertEqual(codec.decode_parcels(codec.decode_route(route), rest), several)
 
+    @given(st.lists(items, max_size=4))
+    def test_publications(self, several: list[Item]) -> None:
+        """Several items of a topic ride in one frame and come apart again."""
+        frame = news.encode_items([news.encode_item(one) for one in several])
+        self.assertEqual(news.decode_items(frame), several)
+
+    def test_many_publications(self) -> None:
+        """A frame holds as many as a batch does."""
+        several = [Item(Event(type=str(number))) for number in range(BATCH_ITEMS)]
+        frame = news.encode_items([news.encode_item(one) for one in several])
+        self.assertEqual(news.decode_items(frame), several)
+
     def test_control(self) -> None:
         """Heartbeats and tables arrive equal."""
         news = Announcement(
@@ -122,9 +135,10 @@ class GarbageTests(SynchronousTestCase):
         self.quietly(codec.unpack, (frame, b""))
         self.quietly(codec.decode_payload, frame, Announcement)
         self.quietly(codec.decode_number, frame)
+        self.quietly(news.decode_items, frame)
         self.quietly(topics.decode_topic, frame)
         route = Route(Verb.FORWARD, "", "", frame)
-        self.quietly(codec.decode_parcels, route, [frame, frame])
+        self.quietly(codec.decode_parcels, route, [frame])
 
     @given(items, st.data())
     def test_damaged_headers(self, item: Item, data: st.DataObject) -> None:
@@ -172,5 +186,9 @@ class GarbageTests(SynchronousTestCase):
             prefix, [Parcel(Stamp("k", 1, 1), (one,))]
         )
         read = codec.decode_route(route)
-        for wrong in ([], frames[:1], [*frames, b""], [*frames, *frames]):
+        none, two = (
+            codec.encode_parcels(b"", [Parcel(Stamp("k", 1, 1), packed)])[1]
+            for packed in ((), (one, one))
+        )
+        for wrong in ([], [none], [two], [*frames, b""], [*frames, *frames]):
             self.assertRaises(BadFrame, codec.decode_parcels, read, wrong)

@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 from tbtwist.boundaries import EventBus, IncomingCall
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
+from tbtwist.bus.keys import BusKeys
 from tbtwist.errors import (
     BadFrame,
     CallRefused,
@@ -26,7 +27,17 @@ from tbtwist.errors import (
 )
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
-from tests.bus.fakes import FAST, Client, MemoryRig, Rig, Seen, ZmqRig, item, kill
+from tests.bus.fakes import (
+    FAST,
+    Client,
+    MemoryRig,
+    Rig,
+    Seen,
+    ZmqRig,
+    item,
+    kill,
+    on_tcp,
+)
 
 reactor: Any = global_reactor
 
@@ -186,6 +197,33 @@ class Contract(Base):
         self.assertEqual(client.replies.things, [f"re {n}" for n in range(5)])
         self.assertEqual({slot for slot, _ in self.handled.things}, {"http-2"})
         self.assertTrue(all(d.redelivered for _, d in self.handled.things))
+
+    async def test_a_death_that_is_announced_moves_keys_at_once(self) -> None:
+        """Whoever saw a worker end says so, and nobody waits for its silence."""
+        http1, http2, ws = await self.joined("http-1", "http-2", "ws-1")
+        http1.on_delivery(lambda _: Deferred())
+        await self.rename_ready(http2, ready=False, seen_by=ws, count=2)
+        client = Client()
+        ws.open_lane("key", client.events()).forward(item("x"))
+        await self.until(lambda: http1._deliveries.load == 1)
+        await self.rename_ready(http2, ready=True, seen_by=ws, count=3)
+        kill(http1)
+        self.rig.ended(http1.identity)
+        await client.replies.count(1)
+        self.assertEqual(client.replies.things, ["re x"])
+        self.assertTrue(self.handled.things[0][1].redelivered)
+        self.assertEqual(self.rig.counters["declared dead: it ended"], 1)
+        self.assertEqual(self.rig.counters["declared dead: silent"], 0)
+
+    async def test_whose_end_was_announced_is_never_heard_again(self) -> None:
+        """A process that was announced dead is put out, though it still speaks."""
+        http, ws = await self.joined("http-1", "ws-1")
+        fenced: Seen[str] = Seen()
+        http.on_fenced(lambda: fenced("out"))
+        self.rig.ended(http.identity)
+        await fenced.count(1)
+        self.assertGreaterEqual(self.rig.counters["refused: fenced"], 1)
+        await self.until(lambda: str(http.identity) not in ws._around.table.members)
 
     async def test_what_kills_two_workers_is_given_up(self) -> None:
         """A message that kills whoever handles it is given up; the next one is not."""
@@ -444,6 +482,18 @@ class Contract(Base):
         self.assertEqual(sorted(everyone), [["http-1", 2], ["http-2", 2]])
         self.assertEqual(await ws.call("ws-1", "who", 3, timeout_s=30), ["ws-1", 3])
 
+    async def test_a_call_goes_to_who_has_least_to_do(self) -> None:
+        """A worker that is busy with calls is spared while another one is idle."""
+        http1, http2, ws = await self.joined("http-1", "http-2", "ws-1")
+        self.serve(http1, http2)
+        stuck = [ws.call("http-1", "silence", None, timeout_s=60) for _ in range(9)]
+        for each in stuck:
+            each.addErrback(lambda failure: failure.trap(Unroutable))
+        busy = str(http1.identity)
+        await self.until(lambda: ws._around.table.members[busy].load == 9)
+        answers = [await ws.call("http", "who", n, timeout_s=30) for n in range(6)]
+        self.assertEqual(answers, [["http-2", n] for n in range(6)])
+
     async def test_a_call_to_nobody_fails_at_once(self) -> None:
         """Nobody there: an error, long before the deadline."""
         (ws,) = await self.joined("ws-1")
@@ -451,6 +501,19 @@ class Contract(Base):
             with self.assertRaises(Unroutable) as caught:
                 await ws.call(target, "who", None, timeout_s=3600)
             self.assertEqual(caught.exception.target, target)
+
+    async def test_a_call_fails_when_who_has_it_dies(self) -> None:
+        """Nobody waits for the deadline of a call that died with its worker."""
+        http, other, ws = await self.joined("http-1", "http-2", "ws-1")
+        self.serve(http, other)
+        lost = ws.call("http-1", "silence", None, timeout_s=3600)
+        await self.until(lambda: http._calls.answering == 1)
+        kill(http)
+        with self.assertRaises(Unroutable) as caught:
+            await lost
+        self.assertEqual(caught.exception.target, "http-1")
+        answer = await ws.call("http", "who", 1, timeout_s=30)
+        self.assertEqual(answer, ["http-2", 1])
 
     async def test_a_call_goes_to_the_newest_generation(self) -> None:
         """During an update the slot's name means its newest ready generation."""
@@ -547,6 +610,7 @@ class Contract(Base):
         http.publish("news", item("4"))
         await got.count(2)
         self.assertEqual([p.missed for p in got.things], [0, 2])
+        self.assertEqual(ws.figures().incidents, {"publication: missed": 2})
 
     async def test_a_cancelled_subscription_is_silent(self) -> None:
         """After cancelling nothing arrives any more."""
@@ -560,6 +624,65 @@ class Contract(Base):
         http.publish("news", item("x"))
         await going.count(1)
         self.assertEqual(ended.things, [])
+
+    # --- figures
+
+    async def test_what_was_done_is_counted(self) -> None:
+        """Each verb is counted at both ends, and what waits is known."""
+        http, ws = await self.joined("http-1", "ws-1")
+        before = http.figures().done["received"]
+        heard: Seen[Publication] = Seen()
+        http.subscribe("news", heard)
+        await self.hears(ws, http)
+        client = Client()
+        ws.open_lane("key", client.events()).forward(item("hello"))
+        await client.replies.count(1)
+        await http.send(item("x", new_conn_id(ws.identity, secrets.token_bytes)))
+        http.serve("who", answered)
+        self.assertEqual(await ws.call("http-1", "who", None, timeout_s=60), "me")
+        ours, theirs = ws.figures(), http.figures()
+        self.assertEqual((ours.done["forwarded"], theirs.done["handled"]), (1, 1))
+        self.assertEqual((theirs.done["sent"], ours.done["taken"]), (1, 1))
+        self.assertEqual((ours.done["delivered"], theirs.done["delivered"]), (1, 1))
+        self.assertEqual((ours.done["asked"], theirs.done["answered"]), (1, 1))
+        self.assertGreater(ours.done["published"], 0)
+        self.assertGreater(theirs.done["received"], before)
+        self.assertEqual(theirs.now["lanes_bound"], 1)
+        idle = dict.fromkeys(theirs.now, 0) | {"lanes_bound": 1}
+        self.assertEqual(theirs.now, idle)
+
+    async def test_what_waits_and_what_went_wrong_is_counted(self) -> None:
+        """What nobody has acknowledged waits; failures have their reasons."""
+        http, ws = await self.joined("http-1", "ws-1")
+        http.on_delivery(lambda _: Deferred())
+        lane = ws.open_lane("key", Client().events())
+        lane.forward(item("one"))
+        lane.forward(item("two"))
+        http.serve("never", lambda _: Deferred())
+        asked = ws.call("http-1", "never", None, timeout_s=0.05)
+        await self.until(lambda: http.figures().now["calls_answering"] == 1)
+        await self.until(lambda: http.figures().now["deliveries_waiting"] == 1)
+        self.assertEqual(ws.figures().now["lane_items"], 2)
+        self.assertGreater(ws.figures().now["lane_bytes"], 0)
+        with self.assertRaises(CallTimeout):
+            await asked
+        self.assertEqual(ws.figures().incidents["call: CallTimeout"], 1)
+        self.assertEqual(ws.figures().now["calls_open"], 0)
+
+    async def test_news_of_one_turn_arrive_in_order(self) -> None:
+        """However much is published at once, it arrives whole, numbered and in order."""
+        http, ws = await self.joined("http-1", "ws-1")
+        got: Seen[Publication] = Seen()
+        ws.subscribe("news", got)
+        await self.hears(http, ws)
+        for number in range(500):
+            http.publish("news", item(str(number)))
+        await got.count(500)
+        self.assertEqual(
+            [(p.item.body.decode(), p.number, p.missed) for p in got.things],
+            [(str(n), n + 1, 0) for n in range(500)],
+        )
+        self.assertEqual({p.origin for p in got.things}, {str(http.identity)})
 
     # --- life
 
@@ -597,6 +720,11 @@ class Contract(Base):
         await self.hears(http, ws)
 
 
+async def answered(_: IncomingCall) -> object:
+    """Answer a call."""
+    return "me"
+
+
 class MemoryContractTests(Contract, TestCase):
     """The promises, inside one process."""
 
@@ -611,3 +739,12 @@ class ZmqContractTests(Contract, TestCase):
     def make_rig(self) -> Rig:
         """Return a broker and its sockets."""
         return ZmqRig(self, reactor)
+
+
+class TcpContractTests(Contract, TestCase):
+    """The promises, over ZeroMQ on TCP with keys."""
+
+    def make_rig(self) -> Rig:
+        """Return a broker and its sockets."""
+        keys = BusKeys.new(secrets.token_bytes)
+        return ZmqRig(self, reactor, on_tcp(keys))

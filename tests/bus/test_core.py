@@ -20,7 +20,7 @@ from tbtwist.bus.config import BusConfig
 from tbtwist.bus.memory import MemoryBus, MemoryHub
 from tbtwist.bus.topics import Sequences
 from tbtwist.errors import CallRefused, QueueFull, Undeliverable, Unroutable
-from tbtwist.events import Event, Item, Publication
+from tbtwist.events import Delivery, Event, Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
 from tests.bus.fakes import Client, item
 
@@ -51,6 +51,36 @@ class CoreCase(SynchronousTestCase):
     def run_for(self, seconds: float) -> None:
         """Let time pass."""
         self.clock.pump([0.05] * max(1, round(seconds / 0.05)))
+
+
+class NoRoomTests(CoreCase):
+    """The wire takes nothing for a while."""
+
+    def test_lanes_send_again_soon(self) -> None:
+        """What there was no room for is counted, and sent again a moment later."""
+        http, ws = self.worker("http-1"), self.worker("ws-1")
+        handled: list[bytes] = []
+
+        async def handle(delivery: Delivery) -> list[Item]:
+            handled.append(delivery.item.body)
+            return []
+
+        http.on_delivery(handle)
+        taken: list[Item] = []
+        ws.on_send(taken.append)
+        conn = new_conn_id(ws.identity, secrets.token_bytes)
+        ws_full = self.patch(ws._around.wire, "transmit", lambda _: False)
+        http_full = self.patch(http._around.wire, "push", lambda _: False)
+        ws.open_lane("key", Client().events()).forward(item("x"))
+        sent = http.send(item("y", conn))
+        self.clock.advance(0)
+        self.assertEqual(ws.counters["forward: no room"], 1)
+        self.assertEqual(http.counters["send: no room"], 1)
+        ws_full.restore()
+        http_full.restore()
+        self.run_for(CONFIG.retry_after_s + 0.1)
+        self.successResultOf(sent)
+        self.assertEqual((handled, [one.body for one in taken]), ([b"x"], [b"y"]))
 
 
 class JoinTests(CoreCase):
@@ -596,10 +626,11 @@ class HubTests(CoreCase):
 
         bus = self.worker("ws-1")
         heard: list[Publication] = []
-        bus.subscribe("news", heard.append)
+        for number in range(9):
+            bus.subscribe(f"news {number}", heard.append)
         self.patch(self.clock, "callLater", call_later)
-        for _ in range(9):
-            bus.publish("news", item("x"))
+        for number in range(9):
+            bus.publish(f"news {number}", item("x"))
         self.clock.advance(0)
         self.assertEqual((len(heard), len(turns)), (9, 3))
 

@@ -6,11 +6,13 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
+from secrets import token_bytes
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
+from tbtwist.bus.keys import FILE_NAME
 from tbtwist.config.schema import HttpWorker, Settings, Zmq
 from tbtwist.errors import DataDirUnusable
 
@@ -26,14 +28,14 @@ class EndpointTests(SynchronousTestCase):
 
     def test_private_by_default(self) -> None:
         """Nobody but their user reaches the sockets."""
-        endpoints = Endpoints.for_settings(self.settings)
+        endpoints = Endpoints.for_settings(self.settings, token_bytes)
         self.assertEqual(endpoints.broker, f"ipc://{self.base}/run/broker.sock")
         self.assertEqual(stat.S_IMODE((self.base / "run").stat().st_mode), 0o700)
 
     def test_a_long_data_directory(self) -> None:
         """A long path gets a short one that a UNIX socket's name can hold."""
         long = str(self.base / ("c" * 120))
-        address = Endpoints.for_settings(Settings(data_dir=long)).broker
+        address = Endpoints.for_settings(Settings(data_dir=long), token_bytes).broker
         self.addCleanup(Path(address.removeprefix("ipc://")).parent.rmdir)
         self.assertLessEqual(len(address.removeprefix("ipc://")), 107)
 
@@ -41,13 +43,15 @@ class EndpointTests(SynchronousTestCase):
         """A link that somebody put there beforehand is not followed."""
         (self.base / "elsewhere").mkdir()
         (self.base / "run").symlink_to(self.base / "elsewhere")
-        self.assertRaises(DataDirUnusable, Endpoints.for_settings, self.settings)
+        self.assertRaises(
+            DataDirUnusable, Endpoints.for_settings, self.settings, token_bytes
+        )
 
     def test_a_file_in_the_way(self) -> None:
         """What cannot be a directory is said in words."""
         (self.base / "run").write_text("")
         error = self.assertRaises(
-            DataDirUnusable, Endpoints.for_settings, self.settings
+            DataDirUnusable, Endpoints.for_settings, self.settings, token_bytes
         )
         self.assertIn(str(self.base), str(error))
 
@@ -56,7 +60,9 @@ class EndpointTests(SynchronousTestCase):
         zmq = Zmq(
             pub_endpoint="tcp://127.0.0.1:5555", sub_endpoint="tcp://127.0.0.1:5556"
         )
-        endpoints = Endpoints.for_settings(Settings(data_dir=str(self.base), zmq=zmq))
+        endpoints = Endpoints.for_settings(
+            Settings(data_dir=str(self.base), zmq=zmq), token_bytes
+        )
         self.assertEqual(endpoints.subscribers, "tcp://127.0.0.1:5555")
         self.assertEqual(endpoints.publishers, "tcp://127.0.0.1:5556")
         self.assertTrue(endpoints.sends.startswith("ipc://"))
@@ -69,9 +75,17 @@ class EndpointTests(SynchronousTestCase):
             req_endpoint="tcp://a:3",
             http_to_ws_endpoint="tcp://a:4",
         )
-        endpoints = Endpoints.for_settings(Settings(data_dir=str(self.base), zmq=zmq))
+        endpoints = Endpoints.for_settings(
+            Settings(data_dir=str(self.base), zmq=zmq), token_bytes
+        )
         self.assertEqual(endpoints.sends, "tcp://a:4")
-        self.assertEqual(list(self.base.iterdir()), [])
+        self.assertEqual([each.name for each in self.base.iterdir()], [FILE_NAME])
+
+    def test_tcp_needs_keys(self) -> None:
+        """Nobody makes a bus that any user of the machine could join."""
+        addresses = ("ipc:///a", "ipc:///b", "tcp://127.0.0.1:1", "ipc:///c")
+        self.assertRaises(ValueError, Endpoints, *addresses)
+        self.assertIsNone(Endpoints.inside(self.base).keys)
 
     def test_bounds_come_from_the_configuration(self) -> None:
         """Windows, heartbeats and marks are what the file says."""

@@ -64,6 +64,20 @@ class InboxTests(SynchronousTestCase):
         self.assertTrue(self.handle(parcel(7, floor=7, flags=Flag.MOVED)))
         self.assertFalse(self.handle(parcel(8, floor=7)))
 
+    def test_a_key_may_come_back(self) -> None:
+        """A key that was elsewhere goes on where it is now, farewell or not.
+
+        What was left of its first stay has been handled there.
+        """
+        self.handle(parcel(1))
+        record = self.inbox.accept("ws", parcel(2))
+        assert isinstance(record, Record)
+        self.inbox.accept("ws", parcel(3))
+        self.assertIs(self.inbox.accept("ws", parcel(9, floor=9)), record)
+        self.assertEqual([each.stamp.number for each in record.pending], [9])
+        self.inbox.acknowledge(record, parcel(2).stamp)
+        self.assertEqual(self.inbox.accept("ws", parcel(10, floor=10)), record)
+
     def test_a_repetition_that_never_arrived_is_not_marked(self) -> None:
         """We know that we have not handled it, so it carries no mark."""
         self.assertFalse(self.handle(parcel(1, flags=Flag.REPEATED)))

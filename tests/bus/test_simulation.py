@@ -253,6 +253,31 @@ class SimulationTests(SynchronousTestCase):
         self.assertGreaterEqual(world.ws[0].counters["sent again"], 1)
         world.close()
 
+    def test_a_farewell_that_got_lost(self) -> None:
+        """A key may come back to a worker that missed its farewell.
+
+        And whoever drains asks for the farewells that are missing.
+        """
+        world = World(5)
+        one, two = world.http
+        two.announce(ready=False)
+        client = Client()
+        world.run(1)
+        lane = world.ws[0].open_lane("key", client.events())
+        for worker, other in ((one, two), (two, one), (one, two)):
+            lane.forward(item(str(len(client.replies.things))))
+            world.run(1)
+            world.hub.loss, world.hub.verbs = 1.0, {Verb.FORWARD}
+            other.announce(ready=True)
+            worker.announce(ready=False)
+            world.run(0.3)
+            self.assertFalse(worker._deliveries.empty)
+            world.hub.loss = 0.0
+        self.assertEqual(client.replies.things, ["0", "1", "2"])
+        world.run(2)
+        self.assertTrue(one._deliveries.empty)
+        world.close()
+
     def test_idle_sends_leave_nothing_behind(self) -> None:
         """A lane to a connection is forgotten on both sides when it is not used."""
         world = World(2)

@@ -15,7 +15,12 @@ from twisted.trial.unittest import TestCase
 from txzmq import ZmqFactory
 
 from tbtwist.bus import sockets
-from tbtwist.bus.sockets import BoundedSocket, SocketOptions, new_factory
+from tbtwist.bus.sockets import (
+    BoundedSocket,
+    SocketOptions,
+    make_raw,
+    new_factory,
+)
 from tbtwist.errors import CannotBind
 from tests.bus.fakes import Seen
 
@@ -152,6 +157,15 @@ class SocketTests(TestCase):
         got = [dealer.socket.get(what) for what in (zmq.SNDHWM, zmq.RCVHWM, zmq.LINGER)]
         self.assertEqual((*got, dealer.socket.get(zmq.IDENTITY)), (5, 7, 0, b"me"))
 
+    def test_marks_of_a_raw_socket(self) -> None:
+        """Sockets for libzmq's own thread are bounded as well."""
+        with zmq.Context() as context:
+            options = SocketOptions(kind=zmq.XPUB, hwm_send=5, hwm_recv=7)
+            socket = make_raw(context, options)
+            got = [socket.get(each) for each in (zmq.SNDHWM, zmq.RCVHWM, zmq.LINGER)]
+            socket.close()
+        self.assertEqual(got, [5, 7, 0])
+
     def test_a_bind_that_fails(self) -> None:
         """The error names what, where and why."""
         options = SocketOptions(kind=zmq.PULL, hwm_send=1, hwm_recv=1)
@@ -170,6 +184,7 @@ class SocketTests(TestCase):
         dealer = BoundedSocket(factory, options, lambda _: None)
         dealer.connect(self.address)
         dealer.offer([b"x"])
+        dealer._read_soon()
         self.assertEqual(len(clock.getDelayedCalls()), 1)
         self.assertEqual(clock.readers, {dealer})
         factory.shutdown()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.bus.codec import Announcement, Member
-from tbtwist.bus.table import Table, highest
+from tbtwist.bus.table import MAX_BURIED, Table, highest
 from tbtwist.errors import BadFrame
+from tbtwist.identity import WorkerId
 
 A, B, W = "http-1.1.aa", "http-2.1.bb", "ws-1.1.cc"
 
@@ -50,6 +52,48 @@ class TableTests(SynchronousTestCase):
         self.assertTrue(change.matters)
         self.assertFalse(self.table.takes_keys(A))
 
+    def callee(self, target: str, turn: int = 0, **handed: int) -> str | None:
+        """Return who would answer a call; ``a`` and ``b`` got so many already."""
+        counts = {{"a": A, "b": B}[name]: count for name, count in handed.items()}
+        member = self.table.callee(target, counts, turn)
+        return None if member is None else member.identity
+
+    def test_callees(self) -> None:
+        """A process, a slot or a role has one who answers; all of a role has not."""
+        self.table.update(news(A, B, W))
+        self.assertEqual(self.callee("http-2"), B)
+        self.assertEqual(self.callee(A), A)
+        self.assertEqual({self.callee("http", turn) for turn in (0, 1)}, {A, B})
+        for nobody in ("http*", "app", "http-3", ""):
+            self.assertIsNone(self.callee(nobody))
+
+    def test_the_least_loaded_callee(self) -> None:
+        """Load and what we gave count; who drains does not."""
+        self.table.update(news(A, B, W))
+        self.assertEqual(self.callee("http", 0, a=1), B)
+        self.assertEqual(self.callee("http", 1, a=1, b=2), A)
+        self.table.update(news(A, B, W, resting=(B,)))
+        self.assertEqual(self.callee("http", 0, a=9), A)
+        self.assertIsNone(self.callee("http-2"))
+
+    def test_the_newest_callee(self) -> None:
+        """A slot means its newest ready generation, by number."""
+        new, newer = "http-1.9.dd", "http-1.10.ee"
+        self.table.update(news(A, new, newer))
+        self.assertEqual(self.callee("http-1"), newer)
+        self.table.update(news(A, new, newer, resting=(newer,)))
+        self.assertEqual(self.callee("http-1"), new)
+
+    def test_after_a_restart_the_ended_are_gone(self) -> None:
+        """A young broker that heard of an end says so, and nobody waits."""
+        self.table.update(news(A, B, W))
+        young = news(W, boot="b2", settled=False)
+        young = msgspec.structs.replace(young, ended=("http-1.1", "http-2.7"))
+        change = self.table.update(young)
+        self.assertEqual((change.gone, change.died), ({A}, frozenset()))
+        self.assertTrue(change.matters)
+        self.assertEqual(self.table.update(young).gone, frozenset())
+
     def test_after_a_restart_the_missing_are_not_gone(self) -> None:
         """A young broker does not know everyone yet; nobody is given up too early."""
         self.table.update(news(A, B, W))
@@ -59,6 +103,26 @@ class TableTests(SynchronousTestCase):
         self.assertEqual((change.appeared, change.gone), ({A}, frozenset()))
         change = self.table.update(news(W, A, boot="b2", settled=True))
         self.assertEqual(change.gone, {B})
+
+    def test_the_buried_stay_buried(self) -> None:
+        """Who was given up for dead is nobody's choice again, whatever a broker says."""
+        self.table.update(news(A, W))
+        self.table.update(news(W))
+        change = self.table.update(news(A, W, boot="b2", settled=False))
+        self.assertEqual(change.appeared, {W})
+        self.assertEqual(([*self.table.members], self.table.returned), ([W], (A,)))
+        self.assertTrue(self.table.has_buried(A))
+        self.assertIsNone(self.table.choose("key"))
+        self.assertIsNone(self.table.find("http-1", WorkerId.parse(A).generation))
+        self.table.update(news(W, boot="b2", settled=False))
+        self.assertEqual(self.table.returned, ())
+
+    def test_not_everybody_is_remembered(self) -> None:
+        """The memory of the dead is bounded."""
+        for number in range(MAX_BURIED + 2):
+            self.table.update(news(f"http-1.{number}.aa"))
+        self.assertFalse(self.table.has_buried("http-1.0.aa"))
+        self.assertTrue(self.table.has_buried("http-1.1.aa"))
 
     def test_who_died(self) -> None:
         """A worker that goes while it is ready has died; one that drained has not."""

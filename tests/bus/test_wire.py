@@ -7,8 +7,22 @@ from collections.abc import Sequence
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.bus.codec import Parcel, Stamp, Verb, decode_route, decode_stamps
-from tbtwist.bus.wire import BATCH_BYTES, BATCH_PARCELS, Outbox, Receiver, batches
+from tbtwist.bus.codec import (
+    Parcel,
+    Stamp,
+    Verb,
+    decode_number,
+    decode_route,
+    decode_stamps,
+)
+from tbtwist.bus.wire import (
+    BATCH_BYTES,
+    BATCH_ITEMS,
+    BATCH_PARCELS,
+    Outbox,
+    Receiver,
+    batches,
+)
 
 
 class RecordingWire:
@@ -16,12 +30,14 @@ class RecordingWire:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, list[int]]] = []
+        self.published: list[tuple[bytes, int, int]] = []
+        self.full = False
 
     def _note(self, way: str, frames: Sequence[bytes]) -> bool:
         route = decode_route(frames[0])
         numbers = [stamp.number for stamp in decode_stamps(route)]
         self.sent.append((way, route.destination, numbers))
-        return True
+        return not self.full
 
     def open(self, received: Receiver, published: Receiver) -> None:
         """As `Wire.open`."""
@@ -36,7 +52,10 @@ class RecordingWire:
 
     def publish(self, frames: Sequence[bytes]) -> bool:
         """As `Wire.publish`."""
-        return self._note("publish", frames)
+        topic, route, items = frames
+        first = decode_number(decode_route(route).rest)
+        self.published.append((topic, first, len(items) - 3))
+        return not self.full
 
     def subscribe(self, topic: bytes) -> None:
         """As `Wire.subscribe`."""
@@ -78,6 +97,40 @@ class OutboxTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_publications_of_a_turn(self) -> None:
+        """Publications of one topic travel together, numbered by the first."""
+        for number in (7, 8):
+            self.outbox.publish(b"a\0", number, b"\xc0")
+        self.outbox.publish(b"b\0", 1, b"\xc0")
+        self.assertEqual(self.wire.published, [])
+        self.clock.advance(0)
+        self.assertEqual(self.wire.published, [(b"a\0", 7, 2), (b"b\0", 1, 1)])
+
+    def test_publications_are_bounded(self) -> None:
+        """Many or large ones do not wait for the end of the turn."""
+        for number in range(BATCH_ITEMS):
+            self.outbox.publish(b"a\0", number, b"\xc0")
+        self.outbox.publish(b"b\0", 1, bytes(BATCH_BYTES))
+        sent = [(b"a\0", 0, BATCH_ITEMS), (b"b\0", 1, BATCH_BYTES)]
+        self.assertEqual(self.wire.published, sent)
+        self.clock.advance(0)
+        self.assertEqual(self.wire.published, sent)
+
+    def test_what_the_wire_does_not_take_is_counted(self) -> None:
+        """Nothing is dropped in silence."""
+        self.wire.full = True
+        self.outbox.put(Verb.FORWARD, "http-1.1.aa", parcel(1))
+        self.outbox.put(Verb.SEND, "ws-1.1.aa", parcel(1))
+        self.outbox.publish(b"a\0", 1, b"\xc0")
+        self.outbox.publish(b"a\0", 2, b"\xc0")
+        self.clock.advance(0)
+        self.outbox.discard()
+        self.outbox.publish(b"a\0", 3, b"\xc0")
+        self.assertEqual(
+            self.outbox.counters,
+            {"forward: no room": 1, "send: no room": 1, "publication: not sent": 3},
+        )
 
     def test_flush_and_discard(self) -> None:
         """What must leave now leaves now; what is discarded never leaves."""

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import yaml
+import json
 
+import yaml
+from click.testing import CliRunner
+
+from tbtwist.auth.cookie import SessionCookies
+from tbtwist.auth.ledger import FILE_NAME, Ledger, RevocationFile
+from tbtwist.auth.session import authenticated_session
+from tbtwist.auth.signing import Signer
+from tbtwist.cli.root import tbtwist
 from tbtwist.config.reference import markdown, template
-from tests.cli.worlds import CliTestCase
+from tbtwist.config.schema import Session
+from tests.cli.worlds import NOW, CliTestCase
 
 
 class GenerateTests(CliTestCase):
@@ -44,11 +53,24 @@ class ValidateTests(CliTestCase):
     def test_fine(self) -> None:
         """A good file is summed up: the mode, and who listens where."""
         path = self.write_config("environment: production\nws_worker: {workers: 3}\n")
+        self.world.environ = {"TB_COOKIE_SECRET": "s" * 64}
         self.assertEqual(
             self.succeed("config", "validate"),
             f"{path}: fine. Production mode; http-1 to http-2 on 8000-8001, "
             "ws-1 to ws-3 on 8010-8012, the manager's web UI on 9000.\n",
         )
+        self.assertFalse(self.data_dir.exists())
+
+    def test_secrets(self) -> None:
+        """What production would refuse to start with is not fine."""
+        self.world.environ = {"TB_ENV": "production"}
+        for secret in ("", "too short"):
+            self.world.environ = {"TB_ENV": "production", "TB_COOKIE_SECRET": secret}
+            said = self.fail_with(1, "config", "validate")
+            self.assertIn("session secret cannot be used", said)
+            self.assertIn("64", said)
+        self.world.environ = {"TB_JWT_SECRET": "too short"}
+        self.assertIn("TB_JWT_SECRET", self.fail_with(1, "config", "validate"))
         self.assertFalse(self.data_dir.exists())
 
     def test_no_file(self) -> None:
@@ -110,3 +132,79 @@ class SessionTests(CliTestCase):
         first = self.succeed("session", "generate-secret")
         self.assertRegex(first, r"^[0-9a-f]{64,}\n$")
         self.assertNotEqual(self.succeed("session", "generate-secret"), first)
+
+
+class InspectTests(CliTestCase):
+    """``session inspect``."""
+
+    def setUp(self) -> None:
+        """Have a secret."""
+        super().setUp()
+        self.world.environ = {"TB_COOKIE_SECRET": "s" * 64}
+
+    def cookie(self, secret: str = "s" * 64, age_s: float = 0) -> str:
+        """Return the value of a cookie that was set some time ago."""
+        cookies = SessionCookies(Signer([secret.encode()]), Session(), secure=False)
+        session = authenticated_session(
+            "u1", "Ada", level=1, exp=NOW - age_s + 3600, random=bytes
+        )
+        self.session_id = session.session_id
+        header = cookies.set_cookie(session, NOW - age_s)
+        return header.partition(";")[0].partition("=")[2]
+
+    def inspect(self, code: int, *arguments: str) -> str:
+        """Run it and return what it said."""
+        result = self.run_verb("session", "inspect", *arguments)
+        self.assertEqual((code, ""), (result.exit_code, result.stderr), result.output)
+        return result.stdout
+
+    def test_good(self) -> None:
+        """A good one is shown, by its value or with its name."""
+        for given in (self.cookie(), f"tb_session={self.cookie()}"):
+            said = self.inspect(0, given)
+            self.assertRegex(said, "user_name +Ada")
+            self.assertRegex(said, r"exp +2026-11-24 07:40:00\+00:00")
+            self.assertTrue(said.endswith("It counts.\n"))
+        self.assertFalse(self.data_dir.exists())
+
+    def test_json(self) -> None:
+        """Scripts get JSON."""
+        found = json.loads(self.inspect(0, "--json", self.cookie()))
+        self.assertEqual((True, None), (found["counts"], found["problem"]))
+        self.assertEqual(1, found["session"]["level"])
+
+    def test_from_the_input(self) -> None:
+        """With - it does not show in the list of processes."""
+        runner = CliRunner()
+        arguments = ("session", "inspect", "-")
+        result = runner.invoke(tbtwist, arguments, input=self.cookie(), obj=self.world)
+        self.assertIn("It counts.", result.stdout)
+
+    def test_bad_ones(self) -> None:
+        """One that does not count is shown with the reason, and the exit code is 1."""
+        cases = {
+            self.cookie("x" * 64): "not signed with our secret",
+            self.cookie(age_s=3601): "it has expired",
+            "nonsense": "no session cookie",
+        }
+        for cookie, reason in cases.items():
+            self.assertIn(reason, self.inspect(1, cookie))
+
+    def test_revoked(self) -> None:
+        """One that was logged out is told so."""
+        cookie = self.cookie()
+        self.data_dir.mkdir(parents=True)
+        ledger = Ledger(RevocationFile(self.data_dir / FILE_NAME, bytes), lambda: NOW)
+        found = SessionCookies(Signer([b"s" * 64]), Session(), secure=False)
+        session = found.read_value(cookie, NOW)
+        assert session is not None
+        record = ledger.end(session)
+        assert record is not None
+        ledger.keep(record)
+        self.assertIn("revoked by a logout", self.inspect(1, cookie))
+
+    def test_no_secret_yet(self) -> None:
+        """Looking into a cookie makes no secret."""
+        self.world.environ = {}
+        self.assertIn("not signed with our secret", self.inspect(1, self.cookie()))
+        self.assertFalse(self.data_dir.exists())

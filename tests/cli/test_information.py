@@ -6,8 +6,9 @@ import msgspec
 
 import tbtwist
 from tbtwist.cli.rendering import plain
-from tbtwist.errors import ControlFailed
-from tests.cli.worlds import FULL, NOW, CliTestCase, FakeManager
+from tbtwist.errors import ControlFailed, NoManager
+from tbtwist.status import LastExit
+from tests.cli.worlds import FULL, NOW, CliTestCase, FakeManager, status
 
 
 class StatusTests(CliTestCase):
@@ -34,6 +35,49 @@ class StatusTests(CliTestCase):
         self.assertEqual(
             [w["id"] for w in found["workers"]], ["http-1", "ws-1", "broker"]
         )
+
+    def test_story(self) -> None:
+        """``-w`` tells all about one worker, why it was restarted above all."""
+        end = LastExit(
+            at="2026-11-24T06:38:00Z",
+            code=None,
+            signal="SIGKILL",
+            reason="said nothing for 20 s",
+            generation=2,
+            in_flight=3,
+            lines=("Thread 0x1 (most recent call first):", '  File "shop.py", line 7'),
+        )
+        worker = msgspec.structs.replace(FULL.workers[0], exits=(end,), last_exit=end)
+        self.world.manager = FakeManager(status(worker))
+        self.assertEqual(
+            self.succeed("status", "-w", "http-1").splitlines(),
+            [
+                "http-1, generation 3, port 8000: running for 2 h 5 min",
+                "",
+                "Generation 2 ended at 2026-11-24T06:38:00Z",
+                "  SIGKILL 2 min ago: said nothing for 20 s",
+                "  3 requests were in progress just before",
+                "    Thread 0x1 (most recent call first):",
+                '      File "shop.py", line 7',
+            ],
+        )
+        found = msgspec.json.decode(self.succeed("status", "-w", "http-1", "--json"))
+        self.assertEqual(found["exits"][0]["lines"], list(end.lines))
+
+    def test_story_of_nobody(self) -> None:
+        """A worker that is not there is named, with those that are."""
+        self.world.manager = FakeManager(FULL)
+        said = self.fail_with(1, "status", "-w", "http-7")
+        self.assertIn("no worker http-7; there are: http-1, ws-1, broker", said)
+
+    def test_watch(self) -> None:
+        """``--watch`` looks again and again; when the manager goes, it ends."""
+        gone = NoManager(data_dir="/d")
+        self.world.manager = FakeManager(FULL, FULL, gone)
+        result = self.run_verb("status", "--watch")
+        self.assertEqual(result.exit_code, 3)
+        self.assertEqual(result.stdout, 2 * plain(FULL, NOW))
+        self.assertEqual(self.world.paused_s, 2.0)
 
     def test_data_directory(self) -> None:
         """The configuration decides which manager is asked; nothing is made."""

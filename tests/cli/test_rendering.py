@@ -55,7 +55,7 @@ class DocumentTests(SynchronousTestCase):
     """``--json`` (contract §1)."""
 
     def test_keys(self) -> None:
-        """The keys are exactly the contract's, in its order."""
+        """The keys are the contract's, in its order, and those about the bus."""
         found = msgspec.json.decode(document(FULL))
         self.assertEqual(list(found), ["schema_version", "manager", "workers"])
         self.assertEqual(found["schema_version"], 1)
@@ -66,9 +66,11 @@ class DocumentTests(SynchronousTestCase):
         common = "id role state generation pid port started_at uptime_s restarts"
         expected = [*common.split(), "memory_bytes", "cpu_percent"]
         http, ws, broker = found["workers"]
-        self.assertEqual(list(http), [*expected, "requests_total", "last_exit"])
-        self.assertEqual(list(ws), [*expected, "connections", "last_exit"])
-        self.assertEqual(list(broker), [*expected, "last_exit"])
+        bus = ["bus_pending", "bus_incidents"]
+        end = ["last_exit", "bus"]
+        self.assertEqual(list(http), [*expected, "requests_total", *bus, *end])
+        self.assertEqual(list(ws), [*expected, "connections", *bus, *end])
+        self.assertEqual(list(broker), [*expected, *end])
 
     def test_values(self) -> None:
         """Values are what the manager said; unknown ones are null."""
@@ -91,6 +93,7 @@ class DocumentTests(SynchronousTestCase):
         unset = msgspec.structs.replace(FULL.workers[0], requests_total=msgspec.UNSET)
         (http,) = msgspec.json.decode(document(status(unset)))["workers"]
         self.assertIsNone(http["requests_total"])
+        self.assertIsNone(http["bus_pending"])
 
 
 class UnitTests(SynchronousTestCase):

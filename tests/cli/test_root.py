@@ -38,7 +38,8 @@ class HelpTests(CliTestCase):
     def test_verbs(self) -> None:
         """Every verb is listed, with exit codes and completion."""
         said = self.succeed("--help")
-        for word in ("start", "stop", "restart", "status", "config", "session"):
+        lifecycle = ("start", "stop", "restart", "status")
+        for word in (*lifecycle, "nginx-config", "nginx-reload", "config", "session"):
             self.assertIn(f"\n  {word} ", said)
         self.assertIn("3 no manager is running", said)
         self.assertIn("_TBTWIST_COMPLETE=bash_source", said)

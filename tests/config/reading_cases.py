@@ -13,8 +13,10 @@ FOLDER = Path("/srv/site")
 
 
 def reading(
-    text: str | None = None, environ: Mapping[str, str] | None = None
+    text: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    name: str = "c.yaml",
 ) -> Reading:
     """Return what a file with ``text`` in FOLDER and ``environ`` make."""
-    source = None if text is None else Source(text.encode(), "c.yaml", FOLDER)
+    source = None if text is None else Source(text.encode(), name, FOLDER)
     return read(source, Surroundings(environ or {}, CWD, HOME))

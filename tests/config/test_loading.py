@@ -53,6 +53,8 @@ class SearchTests(LoadingTestCase):
             self.cwd / "config.yaml",
             self.cwd / "config.yml",
             self.cwd / "toolbox.yaml",
+            self.cwd / "tb-manifest.yaml",
+            self.cwd / "tb-manifest.yml",
             self.home / ".toolboxv2" / "config.yaml",
             self.system,
         ]
@@ -95,6 +97,20 @@ class SearchTests(LoadingTestCase):
         """A folder is refused with the reason."""
         error = self.assertRaises(ConfigNotFound, self.load, str(self.home))
         self.assertIn("is a directory", str(error))
+
+    def test_pipe_instead_of_a_file(self) -> None:
+        """A pipe would be waited for without end, and a device might have no end."""
+        pipe = self.root / "pipe"
+        os.mkfifo(pipe)
+        for path in (str(pipe), "/dev/zero"):
+            error = self.assertRaises(ConfigNotFound, self.load, path)
+            self.assertIn("it is a device or a pipe, not a file", str(error))
+        error = self.assertRaises(ConfigNotFound, self.load, None, {"TB_CONFIG": path})
+        self.assertIn("/dev/zero", str(error))
+
+    def test_nothing(self) -> None:
+        """/dev/null is a configuration without a word, as everywhere."""
+        self.assertEqual(self.load("/dev/null").settings.http_worker.port, 8000)
 
     def test_impossible_name(self) -> None:
         """A name that no file can have is refused too."""

@@ -27,6 +27,26 @@ class PatternTests(SynchronousTestCase):
             self.assertIn(f"expected {expected}", problem)
             self.assertNotIn("hunter2", problem)
 
+    def test_names_of_modules(self) -> None:
+        """What cannot be a module's name is refused before anything is imported."""
+        for odd in ("shop-api", "shop/api", "shop.py:", "1shop", ".shop", "sh op"):
+            said = self.only(f"toolbox: {{modules: ['{odd}']}}")
+            expected = "expected a module's name, as in shop.api, not the text"
+            self.assertIn(f"toolbox.modules[0]: {expected} '{odd}'", said)
+        for odd in ("shop", "shop:", "shop:make()", "shop.make_app", "Tbtwist"):
+            said = self.only(f"toolbox: {{app: '{odd}'}}")
+            self.assertIn("a module and a function, as in shop:make_app", said)
+        for place in ("tbtwist", "toolboxv2", "shop:make_app", "größe.läden:app"):
+            found = reading(f"toolbox: {{app: '{place}'}}").settings.toolbox
+            self.assertEqual(found.app, place)
+
+    def test_mounts(self) -> None:
+        """A mount has a path and a place, each checked for itself."""
+        said = self.only("toolbox: {wsgi_mounts: {shop: shop.wsgi, /b: shop.wsgi}}")
+        self.assertIn("wsgi_mounts.shop: expected a path, which begins with /", said)
+        said = self.only("toolbox: {wsgi_mounts: {/a: 'shop.wsgi:'}}")
+        self.assertIn("wsgi_mounts./a: expected a module and a name in it", said)
+
     def only(self, text: str) -> str:
         """Return the one problem of a file."""
         error = self.assertRaises(ConfigError, reading, text)
@@ -89,9 +109,9 @@ class ProblemTests(SynchronousTestCase):
             "http_worker: {port: '80'}": "a whole number from 0 to 65535, not the text '80'",
             "http_worker: {port: 80.5}": "a whole number from 0 to 65535, not 80.5",
             "http_worker: {backlog: 9999999999999}": "expected a whole number from 1, not",
-            "nginx: {server_name: 5}": "expected text, not 5; put it in quotes",
-            "nginx: {server_name: [a]}": "expected text, not a list",
-            "nginx: {server_name: {a: b}}": "expected text, not a mapping",
+            "nginx: {server_name: 5}": "expected host names separated by spaces, not 5; put it in quotes",
+            "toolbox: {api_prefix: [a]}": "expected text, not a list",
+            "toolbox: {api_prefix: {a: b}}": "expected text, not a mapping",
             'nginx: {server_name: "a\\rb"}': "in one line, without control characters",
             "toolbox: {modules: shop}": "expected a list, not the text 'shop'",
             "toolbox: {level_requirements: 1}": "expected a mapping, not 1",

@@ -89,13 +89,14 @@ class ExpectationTests(SynchronousTestCase):
         cases = {
             "http_worker.port": "a whole number from 0 to 65535",
             "http_worker.backlog": "a whole number from 1",
-            "nginx.rate_limit_burst": "a whole number",
+            "nginx.max_ws_workers": "a whole number",
             "http_worker.timeout": "a number greater than 0",
             "manager.restart_delay": "a number",
             "debug": "true or false",
             "session.cookie_secure": "true or false",
             "session.cookie_samesite": "one of Lax, None, Strict",
-            "nginx.server_name": "text",
+            "toolbox.api_prefix": "text",
+            "nginx.server_name": "host names separated by spaces",
             "toolbox.modules": "a list",
             "toolbox.level_requirements": "a mapping",
         }

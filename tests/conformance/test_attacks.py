@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.api.response import FileBody, Response
+from tbtwist.http.channel import PER_TURN
 from tests.conformance.cases import CHUNKED, ECHO, PING, ask
 from tests.http.cores import Core, Pieces
 from tests.http.memory import MemoryServer, limited
@@ -125,6 +126,39 @@ class BodyTests(SynchronousTestCase):
         server.reactor.pump([0] * 100)
         self.assertEqual(connection.transport.producerState, "producing")
         self.assertEqual(len(connection.replies()), 1601)
+
+    def test_pipelined_and_answered_at_once(self) -> None:
+        """Who asks faster than its turns come is not read any more, and not lost."""
+        server = MemoryServer(limited(lane="auto"))
+        connection = server.connect()
+        for _ in range(40):
+            connection.send(PING * 100)
+        self.assertEqual(connection.transport.producerState, "paused")
+        self.assertEqual(len(connection.replies()), PER_TURN)
+        server.reactor.pump([0] * 4000)
+        self.assertEqual(connection.transport.producerState, "producing")
+        self.assertEqual(len(connection.replies()), 4000 - PER_TURN)
+        connection.leave()
+        self.assertEqual(server.left_behind(), [])
+
+    def test_answers_that_nobody_takes(self) -> None:
+        """Who does not read answers gets no further ones, however many it asks for."""
+        server = MemoryServer(limited(lane="auto"))
+        connection = server.connect()
+        connection.transport.slow = True
+        for _ in range(40):
+            connection.send(PING * 100)
+            server.reactor.advance(0)
+        self.assertEqual(connection.transport.producerState, "paused")
+        self.assertEqual(server.health.requests_total, 1)
+        connection.transport.make_room()
+        self.assertEqual(server.health.requests_total, 2)
+        connection.transport.slow = False
+        connection.transport.make_room()
+        server.reactor.pump([0] * 4000)
+        self.assertEqual(len(connection.replies()), 4000)
+        connection.leave()
+        self.assertEqual(server.left_behind(), [])
 
 
 class SlowReaderTests(SynchronousTestCase):

@@ -23,6 +23,7 @@ from tbtwist.control.messages import PREFIX, Done, VersionReply, encode
 from tbtwist.control.server import ControlServer
 from tbtwist.errors import CannotBind, ControlFailed, NoManager
 from tests.control.fakes import REFUSED, STATUS, FakeManager
+from tests.leftovers import forget
 
 T = TypeVar("T")
 reactor: Any = _reactor
@@ -164,6 +165,7 @@ class BindTests(SocketCase):
 
     async def test_no_directory(self) -> None:
         """A data directory that is gone is an error with a reason."""
+        self.addCleanup(forget)  # the socket that Twisted could not bind
         server = ControlServer(reactor, self.manager, self.data_dir / "gone" / "c.sock")
         error = self.assertRaises(CannotBind, server.privilegedStartService)
         self.assertIn("No such file", error.reason)

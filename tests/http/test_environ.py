@@ -21,7 +21,7 @@ from tbtwist.http.environ import (
     read_head,
     status_line,
 )
-from tbtwist.http.proxies import TrustedProxies
+from tbtwist.net.proxies import TrustedProxies
 
 
 class Trickle(io.BytesIO):

@@ -8,10 +8,12 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 from twisted.internet import reactor as global_reactor  # noqa: TID251
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -24,8 +26,9 @@ from tbtwist.apps.registry import App
 from tbtwist.apps.request import RequestData
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.config.schema import HttpWorker, Settings, Toolbox
-from tbtwist.errors import ModuleFailed
+from tbtwist.errors import ModuleFailed, StartFailed
 from tbtwist.http.bridges import LoopBridge, reactor_bridge
+from tbtwist.http.pages import FAILED
 from tbtwist.http.site import make_site
 from tbtwist.http.wsgi import WsgiApplication, from_environ, loop_bridge, standalone
 from tbtwist.services import wait_until
@@ -144,11 +147,11 @@ class ServersTestCase(TestCase):
         thread.start()
 
         def stop() -> None:
+            server.task_dispatcher.shutdown()  # its threads use the trigger
             # the server may obey, and close the trigger, before we have let it go
             with contextlib.suppress(OSError):
                 server.trigger.pull_trigger(server.close)
             thread.join()
-            server.task_dispatcher.shutdown()
 
         self.addCleanup(stop)
         return int(server.effective_port)
@@ -222,6 +225,15 @@ from tbtwist import export
 @export(mod_name="Shop", name="buy")
 async def buy(item: str, count: int = 1):
     return {"item": item, "count": count}
+
+def show(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    names = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR")
+    facts = "|".join(environ[name] for name in names) + "|"
+    return [facts.encode(), environ["wsgi.input"].read()]
+
+def fail(environ, start_response):
+    return 1 / 0
 """
 
 
@@ -259,6 +271,27 @@ class StandaloneTests(ServersTestCase):
         self.assertEqual(ready.status, 200)
         self.assertIn(b'{"item":"tea","count":2}', bought.body)
 
+    async def test_start(self) -> None:
+        """What runs at the start has run before anything is served."""
+        app = App()
+
+        @app.tb("begin", "Shop", initial=True)
+        async def begin() -> None:
+            app.tb("begun", "Shop")(lambda: "yes")
+
+        bridge = self.loop()
+        make = partial(standalone, self.settings(), app=app, bridge=bridge)
+        await deferToThreadPool(reactor, self.clients, make)
+        self.assertIsNotNone(app.find("Shop", "begun"))
+
+        @app.tb("begin", "Shop", initial=True)
+        async def fails() -> None:
+            raise ValueError
+
+        with self.assertRaises(StartFailed) as caught:
+            await deferToThreadPool(reactor, self.clients, make)
+        self.assertIn("Shop/begin", str(caught.exception))
+
     def test_broken_module(self) -> None:
         """A module that is not there is named before anything is served."""
         error = self.assertRaises(
@@ -269,6 +302,44 @@ class StandaloneTests(ServersTestCase):
             cwd=self.home,
         )
         self.assertIn("no_such_module", str(error))
+
+    async def test_mounts(self) -> None:
+        """Mounted applications are below their paths, behind the API."""
+        settings = self.settings(self.module)
+        mounts = {"/shop": f"{self.module}:show", "/": f"{self.module}:fail"}
+        toolbox = msgspec.structs.replace(settings.toolbox, wsgi_mounts=mounts)
+        application = standalone(
+            msgspec.structs.replace(settings, toolbox=toolbox),
+            app=App(),
+            cwd=self.home,
+            bridge=self.loop(),
+        )
+        port = self.serve_waitress(application)
+        proxied = {"X-Forwarded-For": "203.0.113.7"}
+        answers = await self.talk(
+            port,
+            Ask("GET", "/shop/a%20b/?q=1", proxied),
+            Ask("POST", "/shop", body=b"tea"),
+            Ask("GET", "/api/Shop/buy?item=tea&count=2"),
+            Ask("GET", "/shopping"),
+        )
+        shown, posted, bought, failed = answers
+        self.assertEqual(shown.body, b"/shop|/a b/|q=1|127.0.0.1|")
+        self.assertEqual(posted.body, b"/shop|||127.0.0.1|tea")
+        self.assertIn(b'{"item":"tea","count":2}', bought.body)
+        self.assertEqual((failed.status, failed.body), (500, FAILED.body))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_broken_mount(self) -> None:
+        """A mount that is not there, or in the API's place, is named at once."""
+        for path, place in (("/x", f"{self.module}:nothing"), ("/api", "")):
+            mounts = {path: place or f"{self.module}:show"}
+            settings = msgspec.structs.replace(
+                self.settings(), toolbox=Toolbox(wsgi_mounts=mounts)
+            )
+            with self.assertRaises(ModuleFailed) as caught:
+                standalone(settings, app=App(), cwd=self.home)
+            self.assertIn(place or path, str(caught.exception))
 
     async def test_from_environ(self) -> None:
         """The entry for other servers finds its configuration like a worker."""

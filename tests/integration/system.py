@@ -96,8 +96,12 @@ def spawn(
     environ: Mapping[str, str],
     *,
     cwd: Path,
+    given: tuple[int, ...] = (),
 ) -> Child:
-    """Start ``python ARGUMENTS``; it is killed at the end of the test."""
+    """Start ``python ARGUMENTS``; it is killed at the end of the test.
+
+    Descriptors in ``given`` are its 3, 4, ….
+    """
     child = Child()
     reactor.spawnProcess(
         child,
@@ -105,6 +109,7 @@ def spawn(
         (sys.executable, *arguments),
         env=dict(environ),
         path=str(cwd),
+        childFDs={0: "w", 1: "r", 2: "r", **dict(enumerate(given, 3))},
     )
 
     async def end() -> None:
@@ -153,6 +158,7 @@ class System:
         self.in_thread = threads(case)
         self.environ = environment(self.data_dir)
         self.manager: Child | None = None
+        self.given: tuple[int, ...] = ()
         case.addCleanup(lambda: Deferred.fromCoroutine(self._end_orphans()))
 
     @classmethod
@@ -196,7 +202,11 @@ class System:
     def tbtwist(self, *arguments: str) -> Child:
         """Run the command line."""
         return spawn(
-            self.case, ("-m", "tbtwist", *arguments), self.environ, cwd=self.root
+            self.case,
+            ("-m", "tbtwist", *arguments),
+            self.environ,
+            cwd=self.root,
+            given=self.given,
         )
 
     async def command(self, *arguments: str) -> tuple[int, str]:

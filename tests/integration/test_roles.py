@@ -86,8 +86,22 @@ class RoleTests(TestCase):
         heard = await self.in_thread(drive)
         self.assertEqual(["connected", "hello", "echo"], [m["type"] for m in heard])
         self.assertEqual([], sorted(self.root.glob("twistd*")), "stray files")
+        await self.counts(self.port(http))
         for child in (ws, http, broker):
             await self.ends(child)
+
+    async def counts(self, port: int) -> None:
+        """Check that an http worker tells what its bus has done, in both formats."""
+        url, wanted = f"http://127.0.0.1:{port}/metrics", {"Accept": "application/json"}
+        _, _, body = await self.in_thread(lambda: get(url, **wanted))
+        figures = json.loads(body)
+        self.assertEqual(1, figures["ws_messages_handled"], body)
+        self.assertIn(figures["zmq"]["done"]["handled"], (2, 3), body)
+        self.assertEqual(0, figures["zmq"]["now"]["lane_items"], body)
+        self.assertGreaterEqual(figures["zmq"]["events_received"], 2)
+        self.assertEqual({}, figures["zmq"]["incidents"], body)
+        _, _, text = await self.in_thread(get, url)
+        self.assertIn('tbtwist_bus_messages_total{what="handled"} ', text)
 
     async def ready(self, port: int) -> None:
         """Wait until a worker says that it is ready."""
@@ -194,6 +208,57 @@ class RoleTests(TestCase):
         child = self.role("http")
         self.one_sentence(child, 1, await child.ended, "probe.py:2")
         self.assertIn("ValueError: no luck", child.output)
+
+    async def test_start_and_end(self) -> None:
+        """What runs at the start runs before the worker serves, the rest at its end."""
+        self.begin_and_end("")
+        http = self.role("http")
+        await self.says(http, "serving")
+        noted = self.root / "noted.txt"
+        self.assertEqual("begin thread\nbegin loop\n", noted.read_text())
+        http.signal("TERM")
+        self.assertEqual(0, await http.ended, http.output)
+        self.assertIn("Shop/end_loop, which runs at the end, failed", http.output)
+        lines = noted.read_text().splitlines()
+        self.assertEqual(["end loop", "end thread"], lines[2:], http.output)
+
+    async def test_start_that_fails(self) -> None:
+        """What fails at the start ends the worker with a sentence that names it."""
+        self.begin_and_end("raise ValueError('no licence')")
+        http = self.role("http")
+        self.assertEqual(1, await http.ended)
+        last = http.output.strip().splitlines()[-1]
+        self.assertIn("Shop/begin_loop, which runs at the start, failed", last)
+        self.assertIn("shop.py:14: ValueError: no licence", last)
+        noted = (self.root / "noted.txt").read_text()
+        self.assertEqual("begin thread\n", noted, "nothing that ended had begun")
+
+    def begin_and_end(self, trouble: str) -> None:
+        """Write an application that does something at its start and end."""
+        (self.root / "shop.py").write_text(f"""
+import threading
+from tbtwist import export
+
+def note(words):
+    with open("noted.txt", "a") as noted:
+        noted.write(words + "\\n")
+
+@export(mod_name="Shop", initial=True)
+def begin_thread():
+    note("begin thread" if "app" in threading.current_thread().name else "?")
+@export(mod_name="Shop", initial=True)
+async def begin_loop(app):
+    {trouble or 'note("begin loop")'}
+@export(mod_name="Shop", exit_f=True)
+async def end_loop():
+    note("end loop")
+    raise ValueError("too late")
+@export(mod_name="Shop", exit_f=True)
+def end_thread():
+    note("end thread")
+""")
+        text = config().replace("[probe]", "[probe, shop]")
+        (self.root / "config.yaml").write_text(text)
 
     async def test_production_without_a_secret(self) -> None:
         """Production does not start without a secret."""

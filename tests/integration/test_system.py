@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import threading
 from functools import partial
@@ -12,9 +13,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
+from tbtwist.bus.keys import BusKeys
 from tbtwist.services import wait_until
+from tests.bus.fakes import on_tcp
 from tests.integration.sample import FILES, config, get, post, socket
-from tests.integration.system import System, reactor, threads
+from tests.integration.system import TWISTD, Child, System, reactor, spawn, threads
 
 
 class ServingTests(TestCase):
@@ -94,6 +97,30 @@ class ServingTests(TestCase):
             served |= {m["pid"] for m in heard[2:32]}
         workers = (await system.status())["workers"]
         self.assertLessEqual(served, {w["pid"] for w in workers if w["role"] == "http"})
+
+    async def test_bus_on_tcp(self) -> None:
+        """A configuration with TCP addresses works as it stands; its keys are private."""
+        there = on_tcp(BusKeys.new(secrets.token_bytes))
+        endpoints = (
+            f"zmq:\n  pub_endpoint: {there.subscribers}\n"
+            f"  sub_endpoint: {there.publishers}\n"
+            f"  req_endpoint: {there.broker}\n"
+            f"  http_to_ws_endpoint: {there.sends}\n"
+        )
+        system = await System.start(self, config(1, 1) + endpoints, files=FILES)
+        [port] = await system.ports("ws")
+
+        def drive() -> list[Any]:
+            with socket(port) as talk:
+                talk.hear(), talk.hear()
+                talk.say(n=7)
+                number = talk.hear()["n"]
+                talk.say(all="news")
+                return [number, talk.hear()["text"]]
+
+        self.assertEqual([7, "news"], await system.in_thread(drive))
+        mode = (system.data_dir / "bus_keys").stat().st_mode
+        self.assertEqual(0o600, mode & 0o777)
 
     async def test_broadcast(self) -> None:
         """What one client says to the room everybody in it hears exactly once."""
@@ -232,6 +259,12 @@ class SupervisionTests(TestCase):
             self.assertIsNone(worker["last_exit"])
             os.kill(worker["pid"], 0)
             self.assertEqual(worker["id"] == "broker", worker["port"] is None)
+
+        async def counted() -> bool:
+            broker = await system.worker("broker")
+            return bool(broker["bus"].get("workers") == 3)
+
+        await system.until(counted, "the broker's figures")
         table = await system.command("status")
         self.assertIn("http-2", table[1])
 
@@ -254,6 +287,51 @@ class SupervisionTests(TestCase):
         )
         self.assertEqual(200, status)
 
+    async def test_by_hand_beside_a_manager(self) -> None:
+        """A role by hand with a managed worker's id is refused, with another it runs."""
+        system = await self.start()
+        for role in ("http", "ws"):
+            pid = (await system.worker(f"{role}-1"))["pid"]
+            child = self.by_hand(system, role)
+            self.assertEqual(1, await child.ended, child.output)
+            (said,) = child.output.strip().splitlines()
+            self.assertIn(f"Another {role}-1 already uses", said)
+            self.assertIn(f"(pid {pid}). Give this one another --worker-id", said)
+        third = self.by_hand(system, "http", "--worker-id=http-3")
+        await system.until(partial(self.says, third, "serving"), "serving")
+        third.signal("TERM")
+        self.assertEqual(0, await third.ended, third.output)
+
+    async def test_a_manager_beside_one_by_hand(self) -> None:
+        """A managed worker whose id is taken by hand says so in ``status``."""
+        system = await self.start()
+        child = self.by_hand(system, "http", "--worker-id=http-3")
+        await system.until(partial(self.says, child, "serving"), "serving")
+        self.assertEqual(0, await system.stop())
+        assert system.config is not None
+        system.config.write_text(config(3, 1))
+        system.manager = system.spawn_manager()
+        await system.until(partial(self.is_refused, system, "http-3"), "refusal")
+        reason = (await system.worker("http-3"))["last_exit"]["reason"]
+        self.assertIn(f"(pid {child.pid}). It was started by hand", reason)
+        child.signal("TERM")
+        self.assertEqual(0, await child.ended, child.output)
+
+    def by_hand(self, system: System, role: str, *more: str) -> Child:
+        """Start a role as a person would, with the system's data directory."""
+        arguments = (*TWISTD, "-n", "tbworkers", f"--role={role}", *more)
+        config_path = f"--config={system.config}"
+        return spawn(self, (*arguments, config_path), system.environ, cwd=system.root)
+
+    async def says(self, child: Child, words: str) -> bool:
+        """Whether a process has said something."""
+        self.assertIsNone(child.status, child.output)
+        return words in child.output
+
+    async def is_refused(self, system: System, worker_id: str) -> bool:
+        """Whether a worker has ended once."""
+        return (await system.worker(worker_id)).get("last_exit") is not None
+
     async def replaced(self, system: System, worker_id: str, pid: int) -> bool:
         """Whether a worker runs again, as another process."""
         worker = await system.worker(worker_id)
@@ -266,6 +344,16 @@ class SupervisionTests(TestCase):
         before is marked.
         """
         system = await self.start(http=2)
+        await self.count_through(system, "http-1", "http-2")
+
+    async def test_a_death_that_the_manager_saw_is_known_at_once(self) -> None:
+        """Messages move to another worker without waiting for the dead one's silence.
+
+        The time after which silence is a death is longer here than this test may
+        take; so nothing but the manager's word can have moved them.
+        """
+        patient = config(http=2) + "zmq:\n  heartbeat_timeout_s: 3600\n"
+        system = await System.start(self, patient, files=FILES)
         await self.count_through(system, "http-1", "http-2")
 
     async def test_messages_survive_the_broker(self) -> None:
@@ -341,6 +429,8 @@ class StoppingTests(TestCase):
         code, output = await system.command("stop")
         self.assertEqual(0, code, output)
         self.assertEqual(0, await system.manager.ended)
+        left = [path for path in system.data_dir.rglob("*") if path.is_socket()]
+        self.assertEqual([], left, "sockets that nobody listens on")
         code, output = await system.command("stop")
         self.assertEqual(3, code, output)
 

@@ -99,6 +99,16 @@ class ListeningTests(Over):
         await turns(20)
         self.case.assertEqual(len(self.factory.made), known)
 
+    async def test_none_is_dropped(self) -> None:
+        """Clients that a port accepts at its very end are served, by it or the next."""
+        self.factory.on_made = greet
+        peers = [self.peer() for _ in range(30)]
+        await turns(1)
+        await self.port.stopListening()
+        self.port = self.listen(self.factory)
+        for peer in peers:
+            self.case.assertEqual(await peer.read_to_end(), b"hello")
+
     async def test_queue_keeps_its_length(self) -> None:
         """The kernel's queue of a shared port stays as long as it was bound."""
         self.case.assertEqual(longest_queue(self.listener), 50)

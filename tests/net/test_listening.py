@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from contextlib import closing
 from typing import Any
@@ -16,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from tbtwist.errors import CannotBind
-from tbtwist.net.listening import adopt, bind_tcp, port_of, serve
+from tbtwist.net.listening import GivenListeners, adopt, bind_tcp, port_of, serve
 
 REACTOR: Any = reactor
 
@@ -24,6 +25,50 @@ REACTOR: Any = reactor
 def bound(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     """Listen somewhere."""
     return bind_tcp(host, port, backlog=5, what="http-1")
+
+
+class GivenTests(SynchronousTestCase):
+    """`GivenListeners`: what systemd has opened for us."""
+
+    def given(self, *sockets: socket.socket) -> GivenListeners:
+        """Return listeners over duplicates, as a started process has them."""
+        given = GivenListeners(os.dup(each.fileno()) for each in sockets)
+        self.addCleanup(given.close)
+        return given
+
+    def test_given(self) -> None:
+        """A port that was given is not bound again, and survives being closed."""
+        with closing(bound()) as outside:
+            port = port_of(outside)
+            given = self.given(outside)
+            for _ in range(2):
+                own = given("127.0.0.1", port, backlog=7, what="http-1")
+                client = socket.create_connection(("127.0.0.1", port))
+                with closing(own), closing(client):
+                    accepted, _ = _wait_for(own)
+                    accepted.close()
+
+    def test_others(self) -> None:
+        """Any other port is bound as ever."""
+        with closing(bound()) as outside:
+            given = self.given(outside)
+            with closing(given("127.0.0.1", 0, backlog=5, what="http-1")) as own:
+                self.assertNotEqual(port_of(own), port_of(outside))
+
+    def test_no_listener(self) -> None:
+        """What is no listener is left alone."""
+        one, other = socket.socketpair()
+        with closing(one), closing(other):
+            descriptor = os.dup(one.fileno())
+            GivenListeners([descriptor]).close()
+            os.fstat(descriptor)
+            os.close(descriptor)
+        self.assertEqual(GivenListeners([0])._given, [])
+
+
+def _wait_for(listener: socket.socket) -> tuple[socket.socket, object]:
+    select.select([listener], [], [], 30)
+    return listener.accept()
 
 
 class BindTests(SynchronousTestCase):

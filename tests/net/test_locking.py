@@ -39,6 +39,23 @@ class ProcessLockTests(SynchronousTestCase):
         second.release()
         second.release()
 
+    def test_shared(self) -> None:
+        """Several share it, and keep everybody out who wants it alone; and he them."""
+        first = ProcessLock.take(self.path, what="x", pid=1, shared=True)
+        second = ProcessLock.take(self.path, what="x", pid=2, shared=True)
+        error = self.assertRaises(
+            AlreadyRunning, ProcessLock.take, self.path, what="x", pid=3
+        )
+        self.assertEqual(2, error.pid)
+        first.release()
+        self.assertRaises(AlreadyRunning, ProcessLock.take, self.path, what="x", pid=3)
+        second.release()
+        alone = ProcessLock.take(self.path, what="x", pid=3)
+        self.addCleanup(alone.release)
+        with self.assertRaises(AlreadyRunning) as caught:
+            ProcessLock.take(self.path, what="x", pid=4, shared=True)
+        self.assertEqual(3, caught.exception.pid)
+
     def test_private(self) -> None:
         """Nobody else on the machine can read or take the lock."""
         lock = ProcessLock.take(self.path, what="x", pid=1)

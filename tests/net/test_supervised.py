@@ -15,6 +15,7 @@ from tbtwist.net.supervised import (
     Notifier,
     parse_notification,
     take_descriptors,
+    take_exits,
     take_lifeline,
 )
 
@@ -79,9 +80,18 @@ class LifelineTests(SynchronousTestCase):
         self.assertFalse(os.get_blocking(reading))
         self.assertFalse(os.get_inheritable(reading))
 
+    def test_exits(self) -> None:
+        """A broker's news of exits are taken in the same way."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        self.assertEqual(take_exits({"exits": reading, "lifeline": 99}), reading)
+        self.assertFalse(os.get_blocking(reading))
+
     def test_none(self) -> None:
         """A process that was started by hand has none."""
         self.assertIsNone(take_lifeline({"http": 3}))
+        self.assertIsNone(take_exits({"http": 3}))
 
 
 class NotifierTests(SynchronousTestCase):

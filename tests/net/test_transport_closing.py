@@ -367,6 +367,11 @@ class StockHalfClosingTests(OverStock, HalfClosingTests, TestCase):
 class StockBreakingTests(OverStock, BreakingTests, TestCase):
     """Over Twisted's own transports."""
 
+    def tearDown(self) -> None:
+        """Let go what Twisted has accepted and forgets when there is no protocol."""
+        kinds = {warning["category"] for warning in self.flushWarnings()}
+        self.assertLessEqual(kinds, {ResourceWarning})
+
 
 if HAS_LOOP:
 

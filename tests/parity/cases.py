@@ -126,10 +126,35 @@ EVENTS: Final = {
     "header_x_accel_buffering": "events",
     "header_transfer_encoding": "events",
 }
+LOGIN_PAGE: Final = {
+    "body": "login-page",
+    "header_cache_control": "login-page",
+    "header_content_security_policy": "login-page",
+    "header_referrer_policy": "login-page",
+    "header_x_content_type_options": "login-page",
+}
+EVIL: Final = answer("oauth-redirect")
+STATELESS: Final = {
+    **answer("oauth-state"),
+    "header_content_type": "oauth-state",
+    "header_set_cookie": "oauth-state",
+}
+NO_LOGIN: Final = {**answer("no-login"), "header_content_type": "no-login"}
 PREFIX: Final = {"body": "prefix-boundary", "header_content_type": "prefix-boundary"}
 PAGE: Final = {"body": "not-found-page", "header_content_type": "not-found-page"}
 
 CASES: Final[tuple[Case, ...]] = (
+    # logins elsewhere, first: asking the real one for a function of a module that
+    # has no such function makes it forget the module
+    get("/auth/discord/url", **NO_STORE),
+    get("/auth/discord/url?redirect_after=http://localhost:3000", **NO_STORE),
+    get("/auth/discord/url?redirect_after=https://evil.example", **EVIL),
+    get("/auth/discord/callback"),
+    get("/auth/discord/callback?code=c", **STATELESS),
+    get("/auth/discord/callback?code=c&state=s", **LOGIN_PAGE),
+    get("/auth/magic/verify"),
+    get("/auth/magic/verify?token=old", **LOGIN_PAGE),
+    get("/auth/google/url", **NO_LOGIN),
     # what a function returns
     get("/api/Open/greet"),
     get("/api/Open/greet?who=x"),
@@ -157,7 +182,7 @@ CASES: Final[tuple[Case, ...]] = (
     get("/api/Open/file", **DOWNLOAD),
     get("/api/Open/file_path", **DOWNLOAD, header_last_modified="downloads"),
     get("/api/Open/no_file", body="error-words"),
-    get("/api/Open/stream"),
+    get("/api/Open/stream", header_x_accel_buffering="unbuffered"),
     get("/api/Open/events", **EVENTS),
     get("/api/Open/nested", body="nested-results"),
     get("/api/Open/forwarded"),
@@ -167,7 +192,8 @@ CASES: Final[tuple[Case, ...]] = (
     get("/api/Open/failure?kind=internal"),
     get("/api/Open/failure?kind=custom"),
     get("/api/Open/failure?kind=user&code=404", body="error-words"),
-    get("/api/Open/failure?kind=custom&code=200"),
+    get("/api/Open/failure?kind=custom&code=200", **answer("error-200")),
+    get("/api/Open/failure?kind=user&code=201", status="error-200"),
     get("/api/Open/crash", body="private-errors"),
     get("/api/Open/nothing", body="unknown-function"),
     get("/api/Nothing/at_all", **answer("unknown-function")),

@@ -16,6 +16,7 @@ from toolboxv2 import Result, get_app
 F = TypeVar("F", bound=Callable[..., Any])
 tb: Callable[..., Callable[[F], F]] = get_app("parity").tb
 folder = Path(tempfile.gettempdir())
+home = Path.cwd()
 
 
 @tb(mod_name="Open", name="greet", api=True)
@@ -270,6 +271,29 @@ def open_to_all() -> Any:
     return "open"
 
 
+@tb(mod_name="CloudM.Auth", name="get_discord_auth_url", api=True)
+def get_discord_auth_url(app: Any = None, redirect_after: str | None = None) -> Any:
+    """Say where a login begins."""
+    url = f"https://discord.example/?after={redirect_after}"
+    return Result.ok({"auth_url": url, "state": "s"})
+
+
+@tb(mod_name="CloudM.Auth", name="login_discord", api=True)
+async def login_discord(
+    app: Any = None, code: str | None = None, state: str | None = None
+) -> Any:
+    """End a login well."""
+    tokens = {"access_token": "a", "refresh_token": "r"}
+    user = {"user_id": "usr_1", "username": "Ada", "email": "", "level": 1}
+    return Result.ok({"authenticated": True, "redirect_after": "", **user, **tokens})
+
+
+@tb(mod_name="CloudM.Auth", name="verify_magic_link", api=True)
+async def verify_magic_link(app: Any = None, token: str | None = None) -> Any:
+    """End a login badly."""
+    return Result.default_user_error("Invalid or expired link")
+
+
 barriers: dict[int, threading.Barrier] = {}
 steps: list[str] = []
 
@@ -279,6 +303,47 @@ def meet(parties: int) -> Any:
     """Block until as many are here, and say in which thread."""
     barriers.setdefault(parties, threading.Barrier(parties)).wait(60)
     return threading.current_thread().name
+
+
+@tb(mod_name="Open", name="thread", api=True)
+def thread(prefix: str = "") -> Any:
+    """Say in which thread this runs."""
+    return prefix + threading.current_thread().name
+
+
+begun: list[str] = []
+
+
+@tb(mod_name="Open", name="begin", initial=True)
+def begin(app: Any) -> Any:
+    """Run at the start."""
+    begun.append(f"{type(app).__name__} {threading.current_thread().name}")
+
+
+@tb(mod_name="Open", name="end", exit_f=True)
+async def end() -> Any:
+    """Run at the end."""
+    (home / "parity-ended").touch()
+
+
+@tb(mod_name="Open", name="home", api=True)
+def where() -> Any:
+    """Say where this worker's files go."""
+    return str(home)
+
+
+@tb(mod_name="Open", name="begun", api=True)
+def what_has_begun() -> Any:
+    """Say what has run at the start."""
+    return begun
+
+
+@tb(mod_name="Open", name="indirectly", api=True)
+async def indirectly(app: Any) -> Any:
+    """Call a function without async by its name, in both forms."""
+    bare = await app.a_run_any("Open.thread", prefix="bare ")
+    full = await app.a_run_any(("Open", "thread"), get_results=True, prefix="full ")
+    return [bare, full.get(), str(full.origin)]
 
 
 @tb(mod_name="Open", name="failing_events", api=True)

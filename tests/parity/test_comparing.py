@@ -35,6 +35,18 @@ class DifferenceTests(SynchronousTestCase):
         text = Answer(200, JSON, b'{"pid":"1"}')
         self.assertEqual(differences(one, text, frozenset({"pid"})), {"body"})
 
+    def test_cookies(self) -> None:
+        """Of a session's cookie, what is not random is compared."""
+        values = (
+            "tb_session=a.b; Path=/",
+            "tb_session=c.d; Path=/",
+            "tb_session=; Path=/",
+            "tb_session=e.f; Path=/; Secure",
+        )
+        one, *others = (Answer(200, {"set-cookie": v}, b"") for v in values)
+        found = [bool(differences(one, other)) for other in others]
+        self.assertEqual(found, [False, True, True])
+
 
 class LedgerTests(SynchronousTestCase):
     """Differences against claims."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -56,6 +57,10 @@ class RealApplicationTests(SynchronousTestCase):
             thread.join()
         self.assertEqual(len(names), 3)
         self.assertTrue(all(name.startswith("app-") for name in names), names)
+        bare, full, origin = data_of(self.get("/api/Open/indirectly"))
+        self.assertRegex(bare, r"\Abare app-")
+        self.assertRegex(full, r"\Afull app-")
+        self.assertIn("thread", origin)
 
     def check_requests(self) -> None:
         """Functions get ToolBoxV2's own class of requests."""
@@ -84,7 +89,12 @@ class RealApplicationTests(SynchronousTestCase):
 
     def check_quiet_end(self) -> None:
         """It ends politely; no secret, no colour and no banner were printed."""
+        (began,) = data_of(self.get("/api/Open/begun"))
+        self.assertRegex(began, r"\AApp app-")
+        ended = Path(data_of(self.get("/api/Open/home"))) / "parity-ended"
+        self.assertFalse(ended.exists())
         self.assertEqual(self.worker.stop(), 0)
+        self.assertTrue(ended.exists())
         words = self.worker.words()
         self.assertNotIn("\x1b", words)
         self.assertNotIn(SECRET, words)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.config.schema import Settings
@@ -34,13 +35,17 @@ class SupervisorCase(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.network = FakeNetwork()
         self.console = Console()
+        self.oom_kills = 0
         self.supervisor = self.another()
 
     def another(self, hooks: Hooks | None = None, **sections: Any) -> Supervisor:
         """Return a supervisor for the same data directory."""
         settings = Settings(data_dir=str(self.data_dir), **sections)
         self.settings = settings
-        world = fake_world(self.reactor, self.network, lambda: self.settings)
+        world = attrs.evolve(
+            fake_world(self.reactor, self.network, lambda: self.settings),
+            oom_kills=lambda: self.oom_kills,
+        )
         return Supervisor(settings, world, hooks or self.console.hooks())
 
     def latest(self, worker_id: str) -> FakeProcess:

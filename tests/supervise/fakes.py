@@ -72,11 +72,11 @@ class FakeProcess:
         """Take note that nobody reads the output any more."""
         self.output_open = False
 
-    def signalProcess(self, name: str) -> None:  # noqa: N802 - Twisted's name
+    def signalProcess(self, number: int) -> None:  # noqa: N802 - Twisted's name
         """Take note, if there is a process."""
         if self.pid is None:
             raise ProcessExitedAlready
-        self.signals.append(name)
+        self.signals.append(signal.Signals(number).name.removeprefix("SIG"))
 
     def tell(self, **facts: object) -> None:
         """Say something over the notify socket."""
@@ -243,6 +243,7 @@ class ChildLog:
     def __init__(self) -> None:
         self.facts: list[Mapping[str, str]] = []
         self.lines: list[str] = []
+        self.exits = 0
         self.ends: list[Exit] = []
 
     def notified(self, facts: Mapping[str, str]) -> None:
@@ -252,6 +253,10 @@ class ChildLog:
     def said(self, line: str) -> None:
         """Keep it."""
         self.lines.append(line)
+
+    def exited(self) -> None:
+        """Count it."""
+        self.exits += 1
 
     def ended(self, end: Exit) -> None:
         """Keep it."""

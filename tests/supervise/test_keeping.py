@@ -13,9 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.errors import AlreadyRunning, DataDirUnusable
 from tbtwist.supervise.keeping import (
+    ExitPipe,
     Generations,
     Lifeline,
-    sweep_notify_sockets,
+    sweep_peer,
+    sweep_sockets,
     take_manager_lock,
     take_workers_lock,
 )
@@ -97,11 +99,49 @@ class LockTests(KeepingCase):
         free.release()
 
     def test_sweeps(self) -> None:
-        """Notify sockets that a killed manager left are removed, nothing else."""
-        for name in ("notify-http-1.7", "broker.pid"):
+        """Sockets that a killed manager and its workers left are removed, nothing else."""
+        for name in ("notify-http-1.7", "peer-http-1.7.aa", "broker.pid"):
             (self.data_dir / name).touch()
-        sweep_notify_sockets(self.data_dir)
+        sweep_sockets(self.data_dir)
         self.assertEqual(self.names(), ["broker.pid"])
+
+
+class PeerTests(KeepingCase):
+    """Sockets of workers that were killed."""
+
+    def test_of_one_process(self) -> None:
+        """Those of the process that has ended are removed, and no others."""
+        for name in ("peer-http-1.7.aa", "peer-http-1.71.bb", "peer-http-11.7.cc"):
+            (self.data_dir / name).touch()
+        sweep_peer(self.data_dir, "http-1", 7)
+        self.assertEqual(self.names(), ["peer-http-1.71.bb", "peer-http-11.7.cc"])
+
+
+class ExitPipeTests(SynchronousTestCase):
+    """How the broker learns who has ended."""
+
+    def setUp(self) -> None:
+        """Open a pipe."""
+        self.pipe = ExitPipe.open()
+        self.addCleanup(self.pipe.close)
+
+    def test_news_wait_for_a_reader(self) -> None:
+        """What nobody has read yet is there for the next broker."""
+        self.pipe.tell("http-1", 7)
+        self.pipe.tell("ws-2", 1)
+        self.assertEqual(os.read(self.pipe.read_end, 99), b"http-1.7\nws-2.1\n")
+
+    def test_nobody_reads(self) -> None:
+        """A broker that reads nothing does not block the manager."""
+        for generation in range(20_000):
+            self.pipe.tell("http-1", generation)
+        self.assertEqual(os.read(self.pipe.read_end, 9), b"http-1.0\n")
+
+    def test_closed(self) -> None:
+        """After the end there is nobody to tell."""
+        self.pipe.close()
+        self.pipe.tell("http-1", 7)
+        self.assertEqual(self.pipe.read_end, -1)
 
 
 class LifelineTests(SynchronousTestCase):

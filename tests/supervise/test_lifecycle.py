@@ -31,6 +31,10 @@ class RecordingHands:
         """Take note."""
         self.done.append("kill")
 
+    def examine(self) -> None:
+        """Take note."""
+        self.done.append("examine")
+
     def entered(self, state: WorkerState) -> None:
         """Take note."""
         self.done.append(state)
@@ -124,6 +128,8 @@ class LifecycleTests(SynchronousTestCase):
         """A worker that is not ready in time is killed, and it says why."""
         self.life.spawn()
         self.clock.advance(30)
+        self.assertEqual(self.hands.done[-1], "examine")
+        self.clock.advance(0.5)
         self.assertEqual(self.hands.done[-1], "kill")
         self.assertEqual(self.life.verdict, "not ready within 30 s")
         self.life.exited()
@@ -144,7 +150,8 @@ class LifecycleTests(SynchronousTestCase):
             self.clock.advance(5)
         self.assertEqual(self.hands.done, [])
         self.clock.advance(5)
-        self.assertEqual(self.hands.done, ["draining", "kill"])
+        self.clock.advance(0.5)
+        self.assertEqual(self.hands.done, ["draining", "examine", "kill"])
         self.assertEqual(self.life.verdict, "said nothing for 20 s")
 
     def test_heartbeats_keep_it_alive(self) -> None:
@@ -240,7 +247,8 @@ class LifecycleTests(SynchronousTestCase):
         self.running()
         self.life.stopping()
         self.clock.advance(15)
-        self.assertEqual(self.hands.done, ["draining", "kill"])
+        self.clock.advance(0.5)
+        self.assertEqual(self.hands.done, ["draining", "examine", "kill"])
         self.assertEqual(self.life.verdict, "did not finish draining within 10 s")
 
     def test_stop_while_draining_unasked(self) -> None:
@@ -250,6 +258,15 @@ class LifecycleTests(SynchronousTestCase):
         self.life.stop(10)
         self.life.exited()
         self.assertEqual(self.hands.done, ["draining", "stopped"])
+
+    def test_stop_while_it_has_its_last_words(self) -> None:
+        """Stopping a worker that is about to be killed kills it at once."""
+        self.life.spawn()
+        self.clock.advance(30)
+        self.life.stop(10)
+        self.assertEqual(self.hands.done[-1], "kill")
+        self.life.exited()
+        self.assertEqual(self.life.state, "stopped")
 
     def test_old_verdict_is_forgotten(self) -> None:
         """Why the last process was killed is not said of the next one."""

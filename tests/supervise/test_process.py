@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.config.schema import Settings
+from tbtwist.supervise.lastwords import LastWords
 from tbtwist.supervise.plan import desired
 from tbtwist.supervise.process import (
     MAX_LINE_BYTES,
@@ -24,38 +25,51 @@ from tbtwist.supervise.world import twistd_command
 from tests.supervise.fakes import ChildLog, FakeProcess, FakeReactor, no_pidfd
 
 
+def said(*, printed: str = "", complained: str = "") -> LastWords:
+    """Return what a process has said."""
+    words = LastWords()
+    for hear, line in ((words.printed, printed), (words.complained, complained)):
+        if line:
+            hear(line)
+    return words
+
+
 class DescribeExitTests(SynchronousTestCase):
     """The end of a process, in words."""
 
     def test_signals(self) -> None:
         """A signal is called by its name."""
         self.assertEqual(
-            describe_exit(None, signal.SIGKILL, "serving"),
+            describe_exit(None, signal.SIGKILL, said(printed="serving")),
             Exit(None, "SIGKILL", "killed by SIGKILL"),
         )
 
     def test_signal_without_a_name(self) -> None:
         """A signal without a name is called by its number."""
-        self.assertEqual(describe_exit(None, 63, "").reason, "killed by signal 63")
+        self.assertEqual(describe_exit(None, 63, said()).reason, "killed by signal 63")
 
     def test_failure_says_why(self) -> None:
         """A process that failed is quoted."""
         self.assertEqual(
-            describe_exit(1, None, "No module named shop"),
+            describe_exit(1, None, said(complained="No module named shop")),
             Exit(1, None, "exit status 1: No module named shop"),
         )
 
     def test_silent_failure(self) -> None:
         """A process that failed without a word has just its status."""
-        self.assertEqual(describe_exit(3, None, "").reason, "exit status 3")
+        self.assertEqual(describe_exit(3, None, said()).reason, "exit status 3")
 
     def test_clean_end(self) -> None:
         """A process that ended well is not quoted."""
-        self.assertEqual(describe_exit(0, None, "bye").reason, "exit status 0")
+        self.assertEqual(
+            describe_exit(0, None, said(complained="bye")).reason, "exit status 0"
+        )
 
     def test_long_complaints_are_cut(self) -> None:
         """A reason is a sentence, not a dump."""
-        self.assertLess(len(describe_exit(1, None, "x" * 10_000).reason), 400)
+        self.assertLess(
+            len(describe_exit(1, None, said(complained="x" * 10_000)).reason), 400
+        )
 
 
 class LinesTests(SynchronousTestCase):
@@ -211,12 +225,12 @@ class ChildTests(SynchronousTestCase):
         self.assertEqual(self.log.lines, ["hello", "oh"])
 
     def test_last_lines(self) -> None:
-        """The last 20 lines are kept, also when the process is gone."""
+        """The last 60 lines are kept, also when the process is gone."""
         process = self.started()
-        process.writes(b"".join(b"line %d\n" % number for number in range(30)))
+        process.writes(b"".join(b"line %d\n" % number for number in range(80)))
         process.exits(0)
-        self.assertEqual(len(self.child.last_lines), 20)
-        self.assertEqual(self.child.last_lines[-1], "line 29")
+        self.assertEqual(len(self.child.last_lines), 60)
+        self.assertEqual(self.child.last_lines[-1], "line 79")
 
     def test_failure_quotes_its_complaint(self) -> None:
         """A failure quotes the last line of stderr rather than of the log."""
@@ -231,11 +245,18 @@ class ChildTests(SynchronousTestCase):
         )
 
     def test_failure_quotes_the_log(self) -> None:
-        """Without a complaint on stderr the last line of the log is quoted, even cut off."""
+        """Without a complaint the log's last error is quoted, even cut off."""
         process = self.started()
-        process.writes(b"starting\nout of luck")
+        process.writes(b"2026-01-02T03:04:05.678Z error [shop] out of luck")
         process.exits(1)
         self.assertEqual(self.log.ends[0].reason, "exit status 1: out of luck")
+
+    def test_failure_quotes_nothing_else(self) -> None:
+        """A line of the access log is no reason."""
+        process = self.started()
+        process.writes(b"2026-01-02T03:04:05.678Z info [tbtwist.access] GET / 200\n")
+        process.exits(7)
+        self.assertEqual(self.log.ends[0].reason, "exit status 7")
 
     def test_after_the_end(self) -> None:
         """Afterwards it has no pid, its notify socket is gone, signals go nowhere."""
@@ -267,6 +288,7 @@ class ChildTests(SynchronousTestCase):
         """A process that has been reaped gets no signal: its pid may be another's."""
         process = self.started()
         process.reaped(0)
+        self.assertEqual((self.log.exits, self.log.ends), (1, []))
         self.child.signal("KILL")
         self.assertEqual(process.signals, [])
         self.reactor.advance(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tests.supervise.cases import EVERYBODY, SupervisorCase
 
 
@@ -29,6 +31,15 @@ class RestartTests(SupervisorCase):
         assert after.last_exit is not None
         self.assertEqual(after.last_exit.reason, "killed by SIGKILL")
         self.assertEqual(after.last_exit.signal, "SIGKILL")
+
+    def test_the_broker_hears_of_an_end(self) -> None:
+        """The bus knows of a dead worker at once, though its output is still open."""
+        self.start_all()
+        pipe = self.latest("broker").descriptors[3]
+        victim = self.latest("http-1")
+        failure = victim.reaped(None, 9)
+        self.assertEqual(os.read(pipe, 99), b"http-1.1\n")
+        victim.child.processEnded(failure)
 
     def test_others_are_left_alone(self) -> None:
         """Nobody else is disturbed when a worker, even the broker, is replaced."""
@@ -117,11 +128,15 @@ class RestartTests(SupervisorCase):
         self.latest("broker").ready()
         self.reactor.advance(30)
         process = self.latest("http-1")
-        self.assertEqual(process.signals, ["KILL"])
+        self.assertEqual(process.signals, ["USR2"])
+        process.writes(b'  File "shop.py", line 7 in wait\n', 2)
+        self.reactor.advance(0.5)
+        self.assertEqual(process.signals, ["USR2", "KILL"])
         process.killed()
         last_exit = self.worker("http-1").last_exit
         assert last_exit is not None
         self.assertEqual(last_exit.reason, "not ready within 30 s")
+        self.assertEqual(last_exit.lines, ('  File "shop.py", line 7 in wait',))
 
     def test_silent_worker(self) -> None:
         """A worker that no longer gives signs of life is killed; talkers are not."""
@@ -130,8 +145,37 @@ class RestartTests(SupervisorCase):
             self.reactor.advance(5)
             for worker_id in ("broker", "http-2", "ws-1"):
                 self.latest(worker_id).tell(WATCHDOG=1)
-        self.assertEqual(self.latest("http-1").signals, ["KILL"])
+        self.assertEqual(self.latest("http-1").signals, ["USR2", "KILL"])
         self.assertEqual(self.latest("http-2").signals, [])
+
+    def test_story(self) -> None:
+        """The last ends are kept, with what was going on, the newest last."""
+        self.start_all()
+        for number in range(7):
+            process = self.latest("http-1")
+            process.tell(X_IN_FLIGHT=number)
+            process.writes(b"request %d\n" % number)
+            process.killed()
+            self.reactor.advance(1)
+            self.latest("http-1").ready()
+            self.live(40)
+        exits = self.worker("http-1").exits
+        self.assertEqual([end.in_flight for end in exits], [2, 3, 4, 5, 6])
+        self.assertEqual(exits[-1].lines, ("request 6",))
+        self.assertEqual(self.worker("http-1").last_exit, exits[-1])
+
+    def test_out_of_memory(self) -> None:
+        """A kill while the kernel was short of memory is called by its name."""
+        self.start_all()
+        self.oom_kills = 1
+        self.latest("http-1").killed()
+        self.latest("http-2").exits(1)
+        ends = [self.worker(name).last_exit for name in ("http-1", "http-2")]
+        reasons = [end.reason for end in ends if end is not None]
+        self.assertEqual(
+            reasons,
+            ["killed by SIGKILL; the system was out of memory", "exit status 1"],
+        )
 
     def test_generations_survive(self) -> None:
         """The next manager's workers are of higher generations."""

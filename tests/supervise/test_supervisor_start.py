@@ -51,7 +51,8 @@ class StartTests(SupervisorCase):
         ws = self.latest("ws-1")
         self.assertEqual(ws.env["LISTEN_FDNAMES"], "ws:lifeline:family")
         self.assertEqual(ws.descriptors[3], self.network.open[8010].fileno())
-        self.assertEqual(self.latest("broker").env["LISTEN_FDNAMES"], "lifeline:family")
+        names = self.latest("broker").env["LISTEN_FDNAMES"]
+        self.assertEqual(names, "exits:lifeline:family")
         self.assertEqual(ws.env["HOME"], "/home/ada")
 
     def test_people_see_every_state(self) -> None:

@@ -54,11 +54,32 @@ class StatusTests(SupervisorCase):
     def test_figures_by_role(self) -> None:
         """Http counts requests, ws counts connections, the broker neither."""
         self.start_all()
-        self.latest("ws-1").tell(X_CONNECTIONS=5)
+        self.latest("ws-1").tell(
+            X_CONNECTIONS=5,
+            X_BUS_PENDING=2,
+            X_BUS_INCIDENTS=1,
+            **{"X_DROPS lane full": 2},
+        )
         ws, broker = self.worker("ws-1"), self.worker("broker")
         self.assertEqual((ws.connections, ws.requests_total), (5, msgspec.UNSET))
+        self.assertEqual((ws.drops, broker.drops), ({"lane full": 2}, msgspec.UNSET))
+        self.assertEqual((ws.bus_pending, ws.bus_incidents), (2, 1))
         self.assertIs(broker.connections, msgspec.UNSET)
+        self.assertIs(broker.bus_pending, msgspec.UNSET)
         self.assertIsNone(self.worker("http-1").requests_total)
+
+    def test_counters_of_the_bus(self) -> None:
+        """What went wrong on the bus is shown by its reason, for every role."""
+        self.start_all()
+        told = {
+            "X_BUS:sent again": 2,
+            "X_BUS:dropped: bad frame": 1,
+            "X_CONNECTIONS": 5,
+        }
+        for worker_id in ("ws-1", "http-1", "broker"):
+            self.latest(worker_id).tell(**told)
+            counted = self.worker(worker_id).bus
+            self.assertEqual(counted, {"dropped: bad frame": 1, "sent again": 2})
 
     def test_nonsense_is_passed_over(self) -> None:
         """A figure that is no number changes nothing."""

@@ -192,7 +192,7 @@ class FailingUpdateTests(UpdateCase):
         updating = self.update()
         new = self.of("http-1")[1]
         self.live(31)
-        self.assertEqual(new.signals, ["KILL"])
+        self.assertEqual(new.signals, ["USR2", "KILL"])
         new.killed()
         self.assert_untouched(updating, "not ready within 30 s")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import psutil
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.supervise.usage import Usage, UsageMeter
+from tbtwist.supervise.usage import Usage, UsageMeter, oom_kills
 
 
 class FakePsutil:
@@ -91,3 +92,16 @@ class UsageMeterTests(SynchronousTestCase):
         usage = UsageMeter(self.clock.seconds)(os.getpid())
         assert usage is not None
         self.assertGreater(usage.memory_bytes, 1_000_000)
+
+
+class MemoryTests(SynchronousTestCase):
+    """What the kernel says about a lack of memory."""
+
+    def test_counter(self) -> None:
+        """Its counter is found among others; without one nothing is known."""
+        path = Path(self.mktemp())
+        path.write_text("oom_kill_x 9\nnr_dirty 4\noom_kill 7\n")
+        self.assertEqual(oom_kills(path), 7)
+        path.write_text("nr_dirty 4\n")
+        self.assertEqual(oom_kills(path), 0)
+        self.assertEqual(oom_kills(path.with_name("gone")), 0)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.api.figures import Figures
-from tbtwist.observe.metrics import BOUNDS_S, BUCKETS, bus_figures, spread
+from tbtwist.observe.metrics import BOUNDS_S, BUCKETS, spread
 from tbtwist.webui.exposition import exposition
 from tbtwist.webui.history import History, percentile_ms
 from tbtwist.webui.totals import Sums, Totals
@@ -59,7 +59,7 @@ class TotalsTests(SynchronousTestCase):
 
     def test_gauges_end_with_their_process(self) -> None:
         """Connections of a killed worker are gone; what it counted is not."""
-        self.heard(1, "ws-1", CONNECTIONS=500, WS_IN=9, DROPPED_GAP=2)
+        self.heard(1, "ws-1", CONNECTIONS=500, WS_IN=9, **{"DROPS lane full": 2})
         self.totals.ended("ws-1", 1)
         found = self.totals.of("ws-1")
         self.assertEqual(
@@ -132,7 +132,7 @@ class ExpositionTests(SynchronousTestCase):
         figures = Figures()
         for status, seconds in ((200, 0.004), (201, 0.02), (404, 0.0005), (500, 40.0)):
             figures.answered(status, seconds)
-        counts = Counts(opened=3, messages_in=8, broadcasts_missed=2)
+        counts = Counts(opened=3, messages_in=8)
         counts.drop("the connection is gone")
         counts.closes[1012] += 4
         totals = Totals()
@@ -153,8 +153,7 @@ class ExpositionTests(SynchronousTestCase):
             ),
             ("tbtwist_ws_opened_total", (ws,), 3),
             ("tbtwist_ws_closed_total", (("code", "1012"), ws), 4),
-            ("tbtwist_dropped_total", (("reason", "the_connection_is_gone"), ws), 1),
-            ("tbtwist_dropped_total", (("reason", "broadcast_missed"), ws), 2),
+            ("tbtwist_ws_drops_total", (("reason", "the connection is gone"), ws), 1),
         ):
             self.assertAlmostEqual(value, found[name, tuple(sorted(labels))], 6, name)
         total = found["tbtwist_http_request_duration_seconds_sum", (http,)]
@@ -173,31 +172,32 @@ class ExpositionTests(SynchronousTestCase):
     def test_reasons_are_bounded(self) -> None:
         """A thousand different reasons do not become a thousand series."""
         reasons = {f"reason {number}": number + 1 for number in range(1000)}
-        names = dict(spread("DROPPED_", reasons))
+        names = dict(spread("WS_REFUSED_", reasons))
         self.assertEqual(21, len(names))
         self.assertEqual(sum(reasons.values()), sum(names.values()))
 
     def test_losses_and_repetitions(self) -> None:
         """What the bus lost is a drop; what it only did again is none."""
-        found = bus_figures(
-            {
-                "dropped: bad frame": 2,
-                "dropped: repetition": 4,
-                "sent again": 3,
-                "undeliverable: gone": 1,
-                "undelivered: unreachable": 5,
-            }
-        )
-        self.assertEqual(
-            {
-                "DROPPED_DROPPED_BAD_FRAME": 2,
-                "DROPPED_UNDELIVERABLE_GONE": 1,
-                "BUS_EVENT_DROPPED_REPETITION": 4,
-                "BUS_EVENT_SENT_AGAIN": 3,
-                "BUS_EVENT_UNDELIVERED_UNREACHABLE": 5,
-            },
-            found,
-        )
+        figures = {
+            "BUS:dropped: bad frame": 2,
+            "BUS:dropped: repetition": 4,
+            "BUS:sent again": 3,
+            "BUS:undeliverable: gone": 1,
+            "BUS:undelivered: unreachable": 5,
+            "DROPS lane full": 10,
+        }
+        self.assertEqual(13, Sums(figures).drops)
+
+    def test_reasons_of_the_bus(self) -> None:
+        """Reasons keep their words, and who the broker knows is no incident."""
+        totals = Totals()
+        told_ = {"BUS:sent again": 3, "BUS:workers": 4}
+        totals.heard("broker", 1, told(told_), 0)
+        found = self.read(totals)
+        broker = ("worker", "broker")
+        about = (("reason", "sent again"), broker)
+        self.assertEqual(3, found["tbtwist_bus_incidents_total", about])
+        self.assertEqual(4, found["tbtwist_broker_workers", (broker,)])
 
 
 class HistoryTests(SynchronousTestCase):

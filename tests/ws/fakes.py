@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -15,6 +15,7 @@ from tbtwist.auth.revocation import MemoryRevoker
 from tbtwist.auth.session import authenticated_session
 from tbtwist.auth.signing import Signer
 from tbtwist.boundaries import (
+    BusFigures,
     CallHandler,
     DeliveryHandler,
     LaneEvents,
@@ -31,6 +32,14 @@ from tbtwist.ws.handshake import Head
 
 IDENTITY = WorkerId("ws-1", 7, "c3f9")
 START = 1_000_000.0
+PEER = "198.51.100.7"
+UPGRADE = {
+    "host": "example.com",
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 Log = list[Any]
 
 
@@ -44,6 +53,7 @@ class FakeLane:
         self.full = False
         self.items: list[Item] = []
         self.closed = 0
+        self.empty = True
         self._log = log
 
     def forward(self, item: Item) -> bool:
@@ -82,6 +92,7 @@ class FakeBus:
         self.log: Log = [] if log is None else log
         self.lanes: dict[str, FakeLane] = {}
         self.connected = True
+        self.counters: dict[str, int] = {}
         self.refuses_lanes = False
         self.send_handler: SendHandler | None = None
         self.subscriptions: dict[str, PublicationHandler] = {}
@@ -118,9 +129,9 @@ class FakeBus:
         """Do what the bus does with a published broadcast."""
         self.subscriptions["ws.broadcast"](Publication("ws.broadcast", item, missed))
 
-    def figures(self) -> Mapping[str, int]:
-        """Nothing was counted."""
-        return {}
+    def figures(self) -> BusFigures:
+        """Nothing has been done."""
+        return BusFigures()
 
     def colleagues(self, role: str) -> int:
         """Nobody else is there."""
@@ -203,8 +214,7 @@ def head(target: str = "/ws/Chat/room", **headers: str) -> Head:
     """Return a head that asks for a WebSocket; ``_`` in names stands for ``-``."""
     path, _, query = target.partition("?")
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    basis = {"host": "example.com", "upgrade": "websocket"}
-    return Head("GET", path, query, {**basis, **given})
+    return Head("GET", path, query, {**UPGRADE, **given})
 
 
 def cookies() -> SessionCookies:

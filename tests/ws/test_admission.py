@@ -42,6 +42,7 @@ class PlainTests(SynchronousTestCase):
         for readiness in Readiness:
             told = get("/ready", worker=attrs.evolve(READY, readiness=readiness))
             assert told is not None
+            assert not isinstance(told.body, bytes)
             found[told.body["status"]] = told.status
         self.assertEqual(found, {"starting": 503, "ready": 200, "draining": 503})
 

@@ -21,8 +21,8 @@ from websockets.typing import Origin, Subprotocol
 from tbtwist.events import EventType, Item
 from tbtwist.net.listening import bind_tcp, port_of, serve
 from tbtwist.services import wait_until
+from tbtwist.ws.factory import make_factory
 from tbtwist.ws.gateway import Gateway
-from tbtwist.ws.protocol import make_factory
 from tests.ws.fakes import (
     IDENTITY,
     START,
@@ -87,7 +87,9 @@ class ClientTests(TestCase):
             counting_random(),
         )
         self.gateway.start()
-        self.factory: Any = make_factory(self.gateway, configured.ws_worker, REACTOR)
+        self.factory: Any = make_factory(
+            self.gateway, configured.ws_worker, REACTOR, self.gateway.counts
+        )
         with contextlib.closing(
             bind_tcp("127.0.0.1", 0, backlog=10, what="ws-1")
         ) as listener:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from itertools import pairwise
 
+from tbtwist.events import EventType
 from tbtwist.ws.admission import Readiness
 from tests.ws.cases import GatewayCase
-from tests.ws.fakes import head
+from tests.ws.fakes import PEER, head, item
 
 
 class DrainTests(GatewayCase):
@@ -31,6 +32,36 @@ class DrainTests(GatewayCase):
         self.assertEqual(counted[0], 20)
         self.assertEqual(set(steps), {20})
         self.assertEqual(counted[-1], 1000)
+
+    def test_last_answers(self) -> None:
+        """Whose message is being handled gets the answer first, and says no more."""
+        conn_id = self.join()
+        lane = self.bus.lanes[conn_id]
+        lane.empty = False
+        self.gateway.drain(10.0)
+        self.clock.pump([0.1] * 5)
+        lane.events.on_room()
+        self.assertEqual(self.told(conn_id), [("pause",)])
+        lane.events.on_replies([item(EventType.WS_SEND, b"late", conn_id=conn_id)])
+        lane.empty = True
+        self.clock.advance(0.1)
+        self.assertEqual(
+            self.told(conn_id)[1:],
+            [("send", b"late", False), ("resume",), ("close", 1012, "service restart")],
+        )
+
+    def test_answers_that_do_not_come(self) -> None:
+        """Nobody waits for an answer longer than the pace lasts."""
+        conn_id = self.join()
+        self.bus.lanes[conn_id].empty = False
+        done = self.gateway.drain(10.0)
+        self.clock.pump([0.1] * 49)
+        self.assertEqual(self.told_to_go(), 0)
+        self.clock.pump([0.1] * 2)
+        self.assertEqual(self.told_to_go(), 1)
+        self.lose(conn_id)
+        self.clock.advance(0.1)
+        self.successResultOf(done)
 
     def test_few(self) -> None:
         """A handful is told at once, and the drain ends when they are gone."""
@@ -67,7 +98,7 @@ class DrainTests(GatewayCase):
         """A draining worker answers 503, to handshakes and to ``/ready``."""
         self.gateway.drain(1.0)
         for target in ("/ready", "/ws/a"):
-            answer = self.gateway.answer(head(target))
+            answer = self.gateway.answer(head(target), PEER)
             assert answer is not None
             self.assertEqual(answer.status, 503)
         self.assertIs(self.gateway.readiness, Readiness.DRAINING)

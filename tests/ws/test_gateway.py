@@ -11,6 +11,7 @@ from tbtwist.identity import Owner, conn_owner
 from tbtwist.ws.admission import Readiness
 from tests.ws.cases import GatewayCase, accepted
 from tests.ws.fakes import (
+    PEER,
     START,
     FakeBus,
     FakeSocket,
@@ -202,7 +203,7 @@ class AnswerTests(GatewayCase):
 
     def status(self, target: str = "/ws/a", **headers: str) -> int | None:
         """Return the status of the plain answer; None if a WebSocket may open."""
-        answer = self.gateway.answer(head(target, **headers))
+        answer = self.gateway.answer(head(target, **headers), PEER)
         return None if answer is None else answer.status
 
     def test_handshake(self) -> None:
@@ -222,7 +223,7 @@ class AnswerTests(GatewayCase):
     def test_health(self) -> None:
         """Monitoring sees who answers and how many are connected."""
         self.join()
-        answer = self.gateway.answer(head("/health"))
+        answer = self.gateway.answer(head("/health"), PEER)
         assert answer is not None
         self.assertEqual(
             answer.body,

@@ -98,12 +98,15 @@ class ReadHeadTests(SynchronousTestCase):
         for line in (
             b"GET http://example.com/ws/a HTTP/1.1",
             b"GET /a b HTTP/1.1",
-            b"GET /ws/a HTTP/2.0",
             b"get /ws/a HTTP/1.1",
             b"GET /ws/\xc3\xa4 HTTP/1.1",
             b"",
         ):
             self.assertEqual(status(line + b"\r\nHost: a\r\n\r\n"), 400, line)
+
+    def test_another_http(self) -> None:
+        """Another version of HTTP is refused for what it is."""
+        self.assertEqual(status(b"GET /ws/a HTTP/2.0\r\nHost: a\r\n\r\n"), 505)
 
     def test_repeated_headers(self) -> None:
         """Proxies may split the cookies over several headers."""
@@ -116,8 +119,8 @@ class ReadHeadTests(SynchronousTestCase):
 
     def test_wish_for_an_upgrade(self) -> None:
         """A plain request is told from a handshake."""
-        self.assertTrue(Head("GET", "/", "", {"upgrade": "websocket"}).wants_upgrade)
-        self.assertFalse(Head("GET", "/", "", {}).wants_upgrade)
+        self.assertTrue(Head("GET", "/", "", {"upgrade": "websocket"}).wants_websocket)
+        self.assertFalse(Head("GET", "/", "", {}).wants_websocket)
 
 
 class AnswerTests(SynchronousTestCase):

@@ -9,6 +9,8 @@ from zope.interface import implementer
 
 from tbtwist.config.schema import Settings
 from tbtwist.events import EventType
+from tbtwist.ws import factory
+from tbtwist.ws.frames import server_frame
 from tests.ws.fakes import item, settings, signed
 from tests.ws.wire import (
     BINARY,
@@ -84,14 +86,14 @@ class OpenTests(WireCase):
         self.clock.pump([1.0] * 2)
         self.assertTrue(client.transport.aborted)
 
-    def test_not_understood_by_autobahn(self) -> None:
-        """A broken handshake is answered in our envelope."""
+    def test_another_version(self) -> None:
+        """A client that speaks another version learns which one we speak."""
         client = self.connect()
         client.send(request().replace(b"Version: 13", b"Version: 8"))
         head, _, body = client.take().partition(b"\r\n\r\n")
-        self.assertIn(b"HTTP/1.1 400 Bad Request", head)
+        self.assertIn(b"HTTP/1.1 426 Upgrade Required", head)
         self.assertIn(b"\r\nSec-WebSocket-Version: 13\r\n", head)
-        self.assertEqual(json.loads(body)["error"], "BadRequest")
+        self.assertEqual(json.loads(body)["error"], "UpgradeRequired")
         self.assertTrue(client.transport.disconnecting)
 
     def test_worker_trouble(self) -> None:
@@ -123,7 +125,11 @@ class OpenTests(WireCase):
         client = self.connect()
         client.send(request(f"/ws/a?token={token}", f"Cookie: tb_session={token}"))
         client.send(frame(TEXT, b"\xff"))
+        self.bus.refuses_lanes = True
+        unlucky = self.connect()
+        unlucky.send(request(f"/ws/a?token={token}", f"Cookie: tb_session={token}"))
         self.clock.pump([1.0] * 5)
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
         self.assertTrue(events)
         self.assertFalse([event for event in events if token in event])
 
@@ -281,13 +287,12 @@ class MessageTests(WireCase):
         self.gateway.start()
         clients = [self.open() for _ in range(3)]
         prepared: list[bytes] = []
-        prepare = self.factory.prepareMessage
 
-        def counting(data: bytes, *rest: bool) -> object:
+        def counting(data: bytes, **rest: bool) -> bytes:
             prepared.append(data)
-            return prepare(data, *rest)
+            return server_frame(data, **rest)
 
-        self.patch(self.factory, "prepareMessage", counting)
+        self.patch(factory, "server_frame", counting)
         for body in (b"one", b"two"):
             self.bus.broadcast(item(EventType.WS_BROADCAST_ALL, body))
         self.assertEqual(prepared, [b"one", b"two"])

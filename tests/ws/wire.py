@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.config.schema import Settings
-from tbtwist.ws.protocol import WebSocketChannel, make_factory
+from tbtwist.ws.factory import make_factory
+from tbtwist.ws.protocol import WebSocketChannel
 from tests.ws.fakes import FakeBus, FakeLane, FakeVerifier, make_gateway, settings
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -72,6 +73,9 @@ class WireTransport(StringTransport):
 
     aborted = False
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """There is nothing to delay."""
+
     def abortConnection(self) -> None:
         """Remember that it was not a polite end."""
         self.aborted = True
@@ -87,7 +91,7 @@ class WireCase(SynchronousTestCase):
 
     def settings(self) -> Settings:
         """Return the settings of this gateway."""
-        return settings(max_message_size=1000)
+        return settings(max_message_size=1000, max_waiting_bytes=2600)
 
     def setUp(self) -> None:
         """Make the factory; afterwards no timer may be left."""
@@ -97,7 +101,9 @@ class WireCase(SynchronousTestCase):
         configured = self.settings()
         self.verifier = FakeVerifier()
         self.gateway = make_gateway(self.bus, self.clock, configured, self.verifier)
-        self.factory: Any = make_factory(self.gateway, configured.ws_worker, self.clock)
+        self.factory: Any = make_factory(
+            self.gateway, configured.ws_worker, self.clock, self.gateway.counts
+        )
         self.addCleanup(self.no_timer_left)
         self.clients: list[Client] = []
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 from tbtwist.apps.functions import Function, SocketHandlers
 from tbtwist.apps.registry import App
 from tbtwist.apps.toolboxv2.functions import Describer
+from tbtwist.apps.toolboxv2.running import install_running
 from tbtwist.apps.toolboxv2.sockets import install_verbs
 from tbtwist.apps.toolboxv2.values import Values
 
@@ -30,6 +31,7 @@ class ToolboxApp(App):
         self._described: dict[tuple[str, str], tuple[object, Function]] = {}
         self._sockets: dict[str, tuple[object, int, SocketHandlers | None]] = {}
         install_verbs(real, self)
+        install_running(real, lambda: self.pool)
 
     @property
     @override

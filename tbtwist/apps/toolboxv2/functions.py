@@ -44,10 +44,16 @@ class Describer:
             "level": entry.get("level"),
             "api_methods": entry.get("api_methods"),
             "request_as_kwarg": bool(entry.get("request_as_kwarg")),
+            "initial": bool(entry.get("initial")) and not self._is_started(module),
+            "exit_f": bool(entry.get("exit_f")),
         }
         convert = self.values.bare if entry.get("row") else self.values.ours
         adapted = self._adapted(entry["func"], module, convert)
         return Function.of(module, name, adapted, options)
+
+    def _is_started(self, module: str) -> bool:
+        """Whether ToolBoxV2 has loaded ``module`` itself, and so started it."""
+        return self.real.functions.get(module, {}).get(_INSTANCE) is not None
 
     def handlers(self, handler_id: str, table: Table) -> SocketHandlers | None:
         """Return the description of WebSocket handlers; None, logged, if unusable.

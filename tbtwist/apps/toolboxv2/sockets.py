@@ -5,12 +5,12 @@ They are coroutine functions there, so they are here: application code awaits th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
+from tbtwist.apps.encoding import to_json
 from tbtwist.apps.messaging import Messaging
 
 
@@ -56,13 +56,13 @@ class Verbs:
 
     async def ws_send(self, conn_id: str, payload: Any) -> bool:
         """Send ``payload`` as JSON, also when it is text."""
-        return await self.send_message(conn_id, json.dumps(payload))
+        return await self.send_message(conn_id, to_json(payload).decode())
 
     async def ws_broadcast(
         self, channel_id: str, payload: Any, source_conn_id: str = ""
     ) -> bool:
         """Broadcast ``payload`` as JSON, also when it is text."""
-        text = json.dumps(payload)
+        text = to_json(payload).decode()
         return await self.broadcast_message(channel_id, text, source_conn_id)
 
 

@@ -42,6 +42,7 @@ export function tellStory(story) {
     ["Generation", String(story.generation)],
     ["How", story.signal || (story.code === null ? "it could not be started" : `exit status ${story.code}`)],
   ];
+  if (story.in_flight) facts.push(["At work on", `${story.in_flight} request${story.in_flight === 1 ? "" : "s"}`]);
   $("story-facts").replaceChildren(
     ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
   );

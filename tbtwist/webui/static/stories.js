@@ -89,5 +89,5 @@ function exitItem(story) {
 /* Tells why a worker's previous process ended, as far as the manager remembers. */
 export function tellWhy(worker) {
   const known = exits.findLast((story) => story.worker === worker.worker_id && story.at === worker.last_exit.at);
-  tellStory(known || { ...worker.last_exit, worker: worker.worker_id, generation: worker.generation - 1, lines: [] });
+  tellStory(known || { ...worker.last_exit, worker: worker.worker_id, lines: [] });
 }

@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.errors import ConfigError
-from tbtwist.http.proxies import TrustedProxies
+from tbtwist.net.proxies import TrustedProxies
 
 PROXIES = TrustedProxies.parse(["10.0.0.0/8", "127.0.0.1", "fd00::/8"])
 addresses = st.ip_addresses().map(str)

@@ -38,6 +38,8 @@ class TrustedProxies:
         first address that is not ours is the client. What stands left of it was
         written by the client, and may be anything.
         """
+        if not self.networks:
+            return peer
         client = peer
         for entry in reversed(forwarded_for.split(",")):
             address = _address(entry.strip())

@@ -1,0 +1,1 @@
+"""Everything in one background thread of somebody else's program (contract §8)."""

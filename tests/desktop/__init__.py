@@ -1,0 +1,1 @@
+"""The workers inside another program."""
