@@ -2,8 +2,7 @@
 
 Stock, a connection has ninety attributes of its own, two futures, a deque and a
 validator, and formats debug lines for every read and write. Here what is the same
-for all is an attribute of the class, and what is rarely needed is made then. What
-a message costs is two thirds less, and a connection about half.
+for all is an attribute of the class, and what is rarely needed is made then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a request head is a good opening handshake (RFC 6455, section 4.2.1).
 
 Pure. What is not gets an HTTP answer that says why. Autobahn would find most of
-it too, but takes four times as long, and knows neither 426 nor bodies.
+it too, but answers another version with 400, and does not mind a body.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class StrangerTests(TestCase):
             (zmq.PUSH, there.sends, (encode_route(Verb.SEND, "x", STRANGER),)),
         ):
             socket, monitor = self.connect(kind, address, guard)
-            sockets.append(socket)
+            sockets.append((socket, monitor))
             if says is not None:
                 with contextlib.suppress(zmq.Again):  # nobody to send it to: just so
                     socket.send_multipart(says, zmq.NOBLOCK)
@@ -103,9 +103,10 @@ class StrangerTests(TestCase):
         self.assertEqual(self.rig.service.table.workers, (str(bus.identity),))
         self.assertEqual(self.rig.service.table.counters["dropped: bad frame"], 0)
         self.assertEqual([one.item.body for one in heard.things], [b"ours"])
-        for socket in sockets:
+        for socket, monitor in sockets:
             self.assertFalse(socket.poll(0, zmq.POLLIN), "the stranger heard something")
             socket.disable_monitor()
+            monitor.close(0)
             socket.close(0)
 
     async def news_travel(self, bus: BusCore, heard: Seen[Publication]) -> None:
@@ -155,10 +156,12 @@ class StrangerTests(TestCase):
     async def test_another_broker(self) -> None:
         """A worker does not talk to a broker that is not ours."""
         stranger = self.context.socket(zmq.ROUTER)
+        self.addCleanup(stranger.close, 0)
         port = stranger.bind_to_random_port("tcp://127.0.0.1")
         guard = worker_guard(self.rig.endpoints, "tcp://")
         socket, monitor = self.connect(zmq.DEALER, f"tcp://127.0.0.1:{port}", guard)
         await self.refused(monitor)
         self.assertFalse(stranger.poll(0))
         socket.disable_monitor()
+        monitor.close(0)
         socket.close(0)
