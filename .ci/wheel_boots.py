@@ -48,6 +48,7 @@ def _boots(python: Path, folder: Path, role: str) -> int:
         "HOME": str(folder),
         "TB_DATA_DIR": str(data),
         "TB_HTTP_PORT": "0",
+        "TB_UI_PORT": "0",
         "TB_WS_PORT": "0",
     }
     command = [python.with_name("twistd"), "-n", "tbworkers", f"--role={role}"]

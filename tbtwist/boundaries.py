@@ -239,8 +239,13 @@ class ManagerPort(Protocol):
     def start_worker(self, role: Role) -> Deferred[str]:
         """Start one more worker; fires with its id when it serves."""
 
-    def stop_worker(self, worker_id: str) -> Deferred[None]:
-        """Let one worker drain and leave."""
+    def stop_worker(self, worker_id: str, *, graceful: bool = True) -> Deferred[None]:
+        """Let one worker drain and leave; ungraceful, it is killed."""
+
+    def restart_worker(
+        self, say: Callable[[UpdateStep], None], worker_id: str
+    ) -> Deferred[None]:
+        """Replace one worker as `update` does."""
 
     def scale(self, role: Role, count: int) -> Deferred[None]:
         """Start or stop workers until there are ``count`` of ``role``."""

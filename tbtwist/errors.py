@@ -161,7 +161,7 @@ class ManagerBusy(TbtwistError):
 
 @attrs.define(eq=False)
 class UnknownWorker(TbtwistError):
-    """There is no worker {worker} to stop; there are: {known}."""
+    """There is no worker {worker} that could be stopped; there are: {known}."""
 
     worker: str
     known: str

@@ -132,6 +132,7 @@ class Lifetime(Service):
         self._lifeline: _Lifeline | None = None
         self._heartbeat = LoopingCall(self._beat)
         self._heartbeat.clock = around.reactor
+        self._beat_due = 0.0
         self._ready = False
         self.abandoned = False
 
@@ -199,10 +200,18 @@ class Lifetime(Service):
             _log.info("serving {place}", place=self._role.place)
             self._around.on_ready()
             self._around.notifier.tell(READY=1, STATUS="serving")
+            self._beat_due = self._around.reactor.seconds()
             self._background.own("heartbeat", self._heartbeat.start(_HEARTBEAT_S))
 
     def _beat(self) -> None:
-        counted = {f"X_{name}": value for name, value in self._role.figures().items()}
+        now = self._around.reactor.seconds()
+        late_s = max(0.0, now - self._beat_due)
+        self._beat_due = now - late_s % _HEARTBEAT_S + _HEARTBEAT_S
+        self._tell_figures(LAG_US=int(late_s * 1e6))
+
+    def _tell_figures(self, **more: int) -> None:
+        figures = {**self._role.figures(), **more}
+        counted = {f"X_{name}": value for name, value in figures.items()}
         self._around.notifier.tell(WATCHDOG=1, **counted)
 
     def end(self, reason: str) -> None:
@@ -242,6 +251,7 @@ class Lifetime(Service):
         super().stopService()
         if self._heartbeat.running:
             self._heartbeat.stop()
+            self._tell_figures()  # what was counted since the last heartbeat
         if self._lifeline is not None:
             self._lifeline.close()
         stopping = Deferred.fromCoroutine(self._role.stop())

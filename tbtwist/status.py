@@ -76,13 +76,18 @@ class UpdateStep(msgspec.Struct, frozen=True):
 
 
 class ManagerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager itself. ``http_url`` is where a browser finds the application."""
+    """The manager itself.
+
+    ``http_url`` is where a browser finds the application, ``ui_url`` where it finds
+    the manager; empty if there is no web UI.
+    """
 
     pid: int
     version: str
     started_at: str
     http_url: str
     data_dir: str
+    ui_url: str = ""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -168,7 +168,30 @@ class LifetimeTests(SynchronousTestCase):
         self.assertEqual({"settled": True}, TOLD[0])
         self.assertEqual({"READY": 1, "STATUS": "serving"}, TOLD[1])
         self.reactor.advance(1)
-        self.assertEqual({"WATCHDOG": 1, "X_REQUESTS_TOTAL": 3}, TOLD[-1])
+        self.assertEqual(
+            {"WATCHDOG": 1, "X_REQUESTS_TOTAL": 3, "X_LAG_US": 0}, TOLD[-1]
+        )
+
+    def test_lag(self) -> None:
+        """A heartbeat tells how late it is; those after it are not late again."""
+        self.run_life()
+        self.role.started.callback(None)
+        self.reactor.advance(1.25)
+        self.assertEqual(250_000, TOLD[-1]["X_LAG_US"])
+        self.reactor.advance(0.75)
+        self.assertEqual(0, TOLD[-1]["X_LAG_US"])
+        self.reactor.advance(3.5)
+        self.assertEqual(2_500_000, TOLD[-1]["X_LAG_US"])
+        self.reactor.advance(0.5)
+        self.assertEqual(0, TOLD[-1]["X_LAG_US"])
+
+    def test_last_figures(self) -> None:
+        """What was counted since the last heartbeat is told before the end."""
+        self.run_life()
+        self.role.started.callback(None)
+        TOLD.clear()
+        self.successResultOf(self.life.stopService())
+        self.assertEqual([{"WATCHDOG": 1, "X_REQUESTS_TOTAL": 3}], TOLD)
 
     def test_no_signal_handler_before_the_reactor_runs(self) -> None:
         """Handlers are installed when there is a reactor that can be stopped."""

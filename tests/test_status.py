@@ -30,7 +30,7 @@ class StatusTests(SynchronousTestCase):
         self.assertEqual(found["schema_version"], 1)
         self.assertEqual(
             list(msgspec.to_builtins(MANAGER)),
-            ["pid", "version", "started_at", "http_url", "data_dir"],
+            ["pid", "version", "started_at", "http_url", "data_dir", "ui_url"],
         )
 
     def test_worker(self) -> None:

@@ -147,6 +147,17 @@ class Dispatcher:
             ws_messages=self.ws_messages,
         )
 
+    def figures(self) -> Mapping[str, int]:
+        """Return what has been counted, for the manager."""
+        pool = self.app.pool
+        return {
+            **self._figures.told(),
+            "STREAMS": self.streams.count,
+            "POOL_BUSY": pool.busy,
+            "POOL_WAITING": pool.queued,
+            "POOL_OVERDUE": pool.overdue,
+        }
+
     # --- for the fronts ------------------------------------------------------
 
     def owns(self, path: str) -> bool:

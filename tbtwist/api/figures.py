@@ -21,29 +21,16 @@ from typing_extensions import override
 from tbtwist.api.health import Health
 from tbtwist.apps.pool import SyncPool
 from tbtwist.boundaries import BusFigures
+from tbtwist.observe.metrics import (
+    BOUNDS_S,
+    BUCKETS,
+    HARMLESS,
+    RECEIVED,
+    SENT,
+    STATUS,
+    latency_figures,
+)
 
-_BOUNDS_S: Final = (
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    30,
-)
-_SENT: Final = ("published", "forwarded", "sent")
-_RECEIVED: Final = ("received", "handled", "taken")
-_HARMLESS: Final = frozenset(
-    {"dropped: repetition", "moved: worker gone", "redelivered", "sent again"}
-)
-"""What the bus' promises make happen; nothing is lost by it."""
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -60,13 +47,13 @@ class Figures:
     _slots: list[int] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._slots = [0] * (len(_BOUNDS_S) + 1)
+        self._slots = [0] * BUCKETS
 
     def answered(self, status: int, seconds: float) -> None:
         """Count an answer and the time until it was known."""
         self.answers[status] += 1
         self.seconds += seconds
-        self._slots[bisect_left(_BOUNDS_S, seconds)] += 1
+        self._slots[bisect_left(BOUNDS_S, seconds)] += 1
 
     def total(self, first: int = 100, last: int = 599) -> int:
         """Return how many answers had a status in this range."""
@@ -75,10 +62,17 @@ class Figures:
     def buckets(self) -> list[tuple[str, float]]:
         """Return a histogram's buckets, each with those below it."""
         below, found = 0, []
-        for bound, count in zip((*_BOUNDS_S, "+Inf"), self._slots, strict=True):
+        for bound, count in zip((*BOUNDS_S, "+Inf"), self._slots, strict=True):
             below += count
             found.append((str(bound), float(below)))
         return found
+
+    def told(self) -> dict[str, int]:
+        """Return what a manager adds up (`tbtwist.observe.metrics`)."""
+        classes: Counter[str] = Counter()
+        for status, count in self.answers.items():
+            classes[f"{STATUS}{status // 100}XX"] += count
+        return {**classes, **latency_figures(tuple(self._slots), self.seconds)}
 
 
 @attrs.frozen
@@ -162,10 +156,10 @@ def as_text(families: Iterable[Metric]) -> bytes:
 def bus_as_dict(bus: BusFigures) -> dict[str, Any]:
     """Return R1.2's five figures, and what they are made of."""
     done, incidents = bus.done, bus.incidents
-    harm = {k: n for k, n in incidents.items() if k not in _HARMLESS}
+    harm = {k: n for k, n in incidents.items() if k not in HARMLESS}
     return {
-        "events_sent": sum(done.get(name, 0) for name in _SENT),
-        "events_received": sum(done.get(name, 0) for name in _RECEIVED),
+        "events_sent": sum(done.get(name, 0) for name in SENT),
+        "events_received": sum(done.get(name, 0) for name in RECEIVED),
         "rpc_calls": done.get("asked", 0),
         "rpc_timeouts": incidents.get("call: CallTimeout", 0),
         "errors": sum(harm.values()),

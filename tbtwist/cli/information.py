@@ -1,4 +1,4 @@
-"""``status`` and ``version``: they look and change nothing."""
+"""``status``, ``ui`` and ``version``: they look and change nothing."""
 
 from __future__ import annotations
 
@@ -71,6 +71,19 @@ def _show(here: World, found: Status, *, as_json: bool) -> None:
         Console().print(coloured(found, here.now()))
     else:
         click.echo(plain(found, here.now()), nl=False)
+
+
+@click.command()
+@common_options
+@click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
+@click.pass_context
+def ui(ctx: click.Context, *, opens: bool) -> None:
+    """Print a link to the web UI; it lets one browser in, within 15 minutes."""
+    settings = find_manager(ctx).settings
+    link = world(ctx).connect(Path(settings.data_dir)).login_link()
+    click.echo(link)
+    if opens:
+        click.launch(link)
 
 
 @click.command()

@@ -134,6 +134,8 @@ def _start_in_background(here: World, argv: tuple[str, ...], loaded: Loaded) -> 
     if not isinstance(outcome, Running):
         raise Failure(_not_started(outcome, data_dir))
     click.echo(f"Serving on {outcome.status.manager.http_url}")
+    if outcome.status.manager.ui_url:
+        click.echo(f"Web UI: {here.connect(data_dir).login_link()} (works once)")
     click.echo(plain(outcome.status, here.now()), nl=False)
 
 

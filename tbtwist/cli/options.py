@@ -30,6 +30,9 @@ class Client(Protocol):
     def stop(self, timeout_s: float) -> None:
         """Have everything drained and stopped; NoManager, ControlFailed."""
 
+    def login_link(self) -> str:
+        """Return an address that lets one browser into the web UI."""
+
 
 class Child(Protocol):
     """A process that was spawned."""

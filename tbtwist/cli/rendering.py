@@ -52,9 +52,10 @@ def _worker_document(worker: dict[str, Any]) -> dict[str, Any]:
 def headline(status: Status) -> str:
     """Return one line about the manager."""
     manager = status.manager
+    ui = f"web UI {manager.ui_url}, " if manager.ui_url else ""
     return (
         f"tbtwist {manager.version}, manager pid {manager.pid}, "
-        f"{manager.http_url}, data in {manager.data_dir}"
+        f"{manager.http_url}, {ui}data in {manager.data_dir}"
     )
 
 

@@ -11,7 +11,7 @@ from tbtwist.cli.changing import scale, update, worker_start, worker_stop
 from tbtwist.cli.configuration import config
 from tbtwist.cli.desktop import desktop
 from tbtwist.cli.failures import explain
-from tbtwist.cli.information import status, version
+from tbtwist.cli.information import status, ui, version
 from tbtwist.cli.lifecycle import restart, start, stop
 from tbtwist.cli.logs import logs
 from tbtwist.cli.nginx import nginx_config, nginx_reload
@@ -49,7 +49,7 @@ def tbtwist() -> None:
 
 _VERBS = (
     *(start, stop, restart, status, update, scale, worker_start, worker_stop),
-    *(logs, nginx_config, nginx_reload, desktop, config, session, version),
+    *(ui, logs, nginx_config, nginx_reload, desktop, config, session, version),
 )
 
 for verb in _VERBS:

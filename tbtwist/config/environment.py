@@ -22,6 +22,7 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "TB_WS_HOST": ("ws_worker.host",),
     "TB_WS_PORT": ("ws_worker.port",),
     "TB_WS_WORKERS": ("ws_worker.workers",),
+    "TB_UI_PORT": ("manager.web_ui_port",),
     "TB_NGINX_SERVER_NAME": ("nginx.server_name",),
     "TB_STATIC_ROOT": ("nginx.static_root", "http_worker.static_root"),
     "TB_OPEN_MODULES": ("toolbox.open_modules",),

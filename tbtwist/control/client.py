@@ -14,6 +14,8 @@ from tbtwist.control.messages import (
     PREFIX,
     Done,
     Failed,
+    LinkReply,
+    LinkRequest,
     PlanReply,
     PlanRequest,
     Reply,
@@ -112,6 +114,13 @@ class ControlClient:
     def stop_worker(self, worker_id: str) -> None:
         """Let one worker drain and leave."""
         self._done(StopWorkerRequest(worker_id))
+
+    def login_link(self) -> str:
+        """Return an address that lets one browser into the web UI, once."""
+        reply = self._ask(LinkRequest(), self.timeout_s)
+        if isinstance(reply, LinkReply):
+            return reply.url
+        raise _unexpected(reply)
 
     def _done(self, request: Request) -> None:
         reply = self._ask(request, _PATIENCE_S)

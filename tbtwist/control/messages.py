@@ -13,6 +13,7 @@ gets one reply to each, in order::
     {"type":"scale","role":"ws","count":3}   → {"type":"done"}
     {"type":"start","role":"http"}           → {"type":"started","worker":"http-3"}
     {"type":"stop-worker","worker":"http-3"} → {"type":"done"}
+    {"type":"link"}                          → {"type":"link","url":"http://…/#login=…"}
     anything else                            → {"type":"failed","reason":"…"}
 
 Fields that a side does not know are passed over, so that client and manager may
@@ -84,6 +85,10 @@ class StopWorkerRequest(msgspec.Struct, frozen=True, tag="stop-worker"):
     worker: str
 
 
+class LinkRequest(msgspec.Struct, frozen=True, tag="link"):
+    """How does a browser get into the web UI?"""
+
+
 Request = (
     StatusRequest
     | StopRequest
@@ -93,6 +98,7 @@ Request = (
     | ScaleRequest
     | StartWorkerRequest
     | StopWorkerRequest
+    | LinkRequest
 )
 
 
@@ -131,6 +137,12 @@ class StartedReply(msgspec.Struct, frozen=True, tag="started"):
     worker: str
 
 
+class LinkReply(msgspec.Struct, frozen=True, tag="link"):
+    """An address that lets one browser in, once."""
+
+    url: str
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It was not done, and why."""
 
@@ -138,7 +150,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 Reply = (
-    StatusReply | Done | VersionReply | StepReply | PlanReply | StartedReply | Failed
+    StatusReply
+    | Done
+    | VersionReply
+    | StepReply
+    | PlanReply
+    | StartedReply
+    | LinkReply
+    | Failed
 )
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -27,6 +27,8 @@ from tbtwist.control.messages import (
     MAX_MESSAGE_BYTES,
     Done,
     Failed,
+    LinkReply,
+    LinkRequest,
     PlanReply,
     PlanRequest,
     Reply,
@@ -71,10 +73,16 @@ def peer_uid(transport: Any) -> int:
 
 
 class Control:
-    """Carries requests out; knows no socket."""
+    """Carries requests out; knows no socket.
 
-    def __init__(self, port: ManagerPort) -> None:
+    ``login_link`` makes an address for a browser; empty if there is no web UI.
+    """
+
+    def __init__(
+        self, port: ManagerPort, login_link: Callable[[], str] = lambda: ""
+    ) -> None:
         self._port = port
+        self._login_link = login_link
 
     async def answer(self, body: bytes, tell: Callable[[Reply], None]) -> Reply:
         """Return the last reply to a request, whatever is wrong with it.
@@ -98,6 +106,8 @@ class Control:
         match request:
             case StatusRequest() | VersionRequest() | PlanRequest():
                 return self._inform(request)
+            case LinkRequest():
+                return self._link()
             case StartWorkerRequest(role=role):
                 return StartedReply(await port.start_worker(role))
             case StopRequest(timeout_s=timeout_s):
@@ -109,6 +119,12 @@ class Control:
             case StopWorkerRequest(worker=worker):
                 await port.stop_worker(worker)
         return Done()
+
+    def _link(self) -> Reply:
+        url = self._login_link()
+        if not url:
+            return Failed("it has no web UI (manager.web_ui_enabled)")
+        return LinkReply(url)
 
     def _inform(self, request: StatusRequest | VersionRequest | PlanRequest) -> Reply:
         """Answer what changes nothing."""
@@ -236,10 +252,13 @@ class ControlServer(Service):
         port: ManagerPort,
         path: Path,
         whose: PeerUid = peer_uid,
+        *,
+        login_link: Callable[[], str] = lambda: "",
     ) -> None:
         self._reactor = reactor
         self._path = path
-        self._factory = ControlFactory(reactor, Control(port), whose)
+        control = Control(port, login_link)
+        self._factory = ControlFactory(reactor, control, whose)
         self._listening: IListeningPort | None = None
 
     @override

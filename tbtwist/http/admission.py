@@ -24,6 +24,11 @@ class Admission:
         """Whether the next one can neither run nor wait."""
         return len(self._running) >= self._limit and len(self._waiting) >= self._queue
 
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for their turn."""
+        return len(self._waiting)
+
     def enter(self, token: Any, start: Callable[[], None]) -> bool:
         """Run ``start`` now, or return False and run it when it is its turn."""
         if len(self._running) >= self._limit:

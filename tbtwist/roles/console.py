@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TextIO
 
 from tbtwist.observe.logs import Notable, WorkerLogs
@@ -53,12 +54,24 @@ class Console:
         if self._notable(worker_id, line) or shown:
             self.say(f"  {worker_id:<8} | {line}")
 
-    def up(self, status: Status) -> None:
-        """Say where the application is, or what is missing."""
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads this now, and no file keeps it."""
+        return self._stream is not None and self._stream.isatty()
+
+    def up(self, status: Status, login_link: Callable[[], str]) -> None:
+        """Say where the application and the web UI are, or what is missing.
+
+        The link that lets a browser in is for eyes, not for files.
+        """
         missing = [w.id for w in status.workers if w.state != "running"]
         if missing:
             self.say(f"Not everything runs: {', '.join(missing)} (tbtwist status)")
-            return
-        self.say("")
-        self.say(f"Open {status.manager.http_url} - Ctrl-C stops everything.")
+        else:
+            self.say("")
+            self.say(f"Open {status.manager.http_url} - Ctrl-C stops everything.")
+        if status.manager.ui_url and self.is_terminal:
+            self.say(f"Web UI: {login_link()} (works once; tbtwist ui prints another)")
+        elif status.manager.ui_url:
+            self.say(f"Web UI: {status.manager.ui_url} (tbtwist ui prints a link in)")
         self.say("")

@@ -31,6 +31,7 @@ from tbtwist.http.mounts import Mounts
 from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
+from tbtwist.observe.metrics import REQUESTS
 from tbtwist.roles.identification import HttpIdentification
 from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.probing import probe
@@ -248,13 +249,16 @@ class HttpRole:
         )
 
     def figures(self) -> Mapping[str, int]:
-        """Return what was served; a good moment to look at the bus."""
+        """Return what was counted; a good moment to look at the bus."""
         self._health.bus_connected = self._bus.connected
-        served = {
-            "REQUESTS_TOTAL": self._health.requests_total,
+        return {
+            REQUESTS: self._health.requests_total,
             "IN_FLIGHT": self._health.in_flight,
+            "HTTP_CONNECTIONS": self._site.connections,
+            "HTTP_WAITING": self._site.house.admission.waiting,
+            **self._core.figures(),
+            **bus_summary(self._bus),
         }
-        return {**served, **bus_summary(self._bus)}
 
 
 def on_zeromq(process: Process) -> HttpRole:

@@ -1,4 +1,4 @@
-"""The manager's role."""
+"""The manager's role: the supervisor, and those who may tell it what to do."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from tbtwist.control.server import ControlServer
 from tbtwist.errors import TbtwistError
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import GivenListeners
+from tbtwist.observe.audit import AuditLog
 from tbtwist.observe.logs import WorkerLogs
 from tbtwist.roles.console import Console
 from tbtwist.roles.process import Process
 from tbtwist.services import Background
-from tbtwist.status import UpdateStep
+from tbtwist.status import Status, UpdateStep, WorkerStatus
 from tbtwist.supervise.supervisor import Supervisor
 from tbtwist.supervise.usage import UsageMeter
 from tbtwist.supervise.watching import Reloader
 from tbtwist.supervise.world import Hooks, World, twistd_command
+from tbtwist.webui.actions import Action, Actions, Actor
+from tbtwist.webui.feed import Feed
+from tbtwist.webui.service import Around, WebUi
 
 _log = Logger()
 _MARGIN_S: Final = 5.0
@@ -35,7 +39,7 @@ def _silent(_step: UpdateStep) -> None:
 
 
 class ManagerRole:
-    """Supervises the workers and answers on the control socket."""
+    """Supervises the workers; answers on the control socket, and over HTTP."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -45,17 +49,58 @@ class ManagerRole:
         manager = process.settings.manager
         self._logs = WorkerLogs(process.data_dir / "logs")
         self._console = Console(process.console, self._logs, verbose=process.verbose)
-        self._supervisor = Supervisor(
-            process.settings,
-            self._world(),
-            Hooks(changed=self._console.changed, said=self._console.said),
+        self._audit = AuditLog(process.data_dir / "logs", process.now)
+        self._actions = Actions(process.now)
+        self._actions.listeners.append(self._acted)
+        self._feed = Feed(process.reactor, process.now, self._status, self._actions)
+        hooks = Hooks(
+            changed=self._changed,
+            said=self._said,
+            counted=self._feed.counted,
+            left=self._feed.left,
         )
+        self._supervisor = Supervisor(process.settings, self._world(), hooks)
+        self._web_ui = self._make_web_ui()
         self._control = ControlServer(
-            process.reactor, self._supervisor, path_for(process.data_dir)
+            process.reactor,
+            Actor(self._supervisor, self._actions, "cli"),
+            path_for(process.data_dir),
+            login_link=self._web_ui.new_link,
         )
         self._reloader = self._watcher() if process.reloads else None
         self._stop_timeout_s = manager.stop_timeout_s
         self.drain_timeout_s = manager.stop_timeout_s + _MARGIN_S
+
+    def _make_web_ui(self) -> WebUi:
+        process = self._process
+        around = Around(
+            reactor=process.reactor,
+            environ=process.environ,
+            data_dir=process.data_dir,
+            now=process.now,
+            random=process.random,
+        )
+        port, record = self._supervisor, self._audit.write
+        return WebUi(process.settings, around, port, self._feed, record)
+
+    def _status(self) -> Status:
+        return self._supervisor.status()
+
+    def _changed(self, worker: WorkerStatus) -> None:
+        self._console.changed(worker)
+        self._feed.changed()
+
+    def _said(self, worker_id: str, line: str) -> None:
+        self._console.said(worker_id, line)
+        self._feed.said(worker_id, line)
+
+    def _acted(self, action: Action) -> None:
+        if action.state == "running" and action.steps:
+            return
+        outcome = "begun" if action.state == "running" else action.state
+        self._audit.write(
+            who=action.who, what=action.what, outcome=outcome, reason=action.error
+        )
 
     def _world(self) -> World:
         process = self._process
@@ -91,7 +136,11 @@ class ManagerRole:
         return self._supervisor.status().manager.http_url
 
     def bind(self) -> None:
-        """Check the secrets, then take the lock, the ports and the control socket."""
+        """Check the secrets, then take the lock, the ports and the control socket.
+
+        The page comes last, since its secret is made in a data directory that is
+        ours by then.
+        """
         settings = self._process.settings
         load_secrets(
             settings, data_dir=self._process.data_dir, random=self._process.random
@@ -100,15 +149,19 @@ class ManagerRole:
             self._console.say(f"warning: {warning}")
         self._supervisor.bind()
         self._control.bind()
+        if settings.manager.web_ui_enabled:
+            self._web_ui.bind()
+            self._supervisor.ui_url = self._web_ui.url
 
     async def start(self, life: Life) -> None:
         """Start the workers; ready when each was ready once or was given up."""
         self._console.say(f"tbtwist, data in {self._process.data_dir}")
         self._control.startService()
+        self._web_ui.startService()
         self._supervisor.startService()
         self._background.spawn("waiting for the end", self._until_ended(life))
         await self._supervisor.when_up()
-        self._console.up(self._supervisor.status())
+        self._console.up(self._supervisor.status(), self._web_ui.new_link)
         if self._reloader is not None:
             self._reloader.start()
 
@@ -128,15 +181,17 @@ class ManagerRole:
             await self._supervisor.stop(self._stop_timeout_s)
 
     async def stop(self) -> None:
-        """Kill what is left, and close the control socket."""
+        """Kill what is left, and close the control socket and the site."""
         if self._reloader is not None:
             self._reloader.stop()
         await self._supervisor.stop(0)
         self._background.cancel_all()
         await self._control.stopService()
+        await self._web_ui.stopService()
         self._console.say("Stopped.")
         self._given.close()
         self._logs.close()
+        self._audit.close()
 
     def figures(self) -> Mapping[str, int]:
         """Nothing to report about itself."""

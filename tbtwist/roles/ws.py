@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IListeningPort
 from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
 from tbtwist.net.listening import serve, url_of
+from tbtwist.observe.metrics import CONNECTIONS
 from tbtwist.roles.identification import ws_identifier
 from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
 from tbtwist.roles.process import Process
@@ -123,10 +124,9 @@ class WsRole:
 
     def figures(self) -> Mapping[str, int]:
         """Return how many connections there are, what was dropped, and how the bus is."""
-        drops = self._gateway.counts.drops.items()
         return {
-            "CONNECTIONS": self._gateway.connections,
-            **{f"DROPS {reason}": count for reason, count in drops},
+            CONNECTIONS: self._gateway.connections,
+            **self._gateway.counts.told(),
             **bus_summary(self._bus),
         }
 

@@ -148,9 +148,12 @@ class Fleet:
         if slot.state != "running":
             raise _not_ready(slot)
 
-    async def dismiss(self, slot: Slot) -> None:
-        """Let the worker of a slot drain and leave; the slot goes with it."""
-        await self._drop(slot, slot.spec.drain_timeout_s)
+    async def dismiss(self, slot: Slot, *, graceful: bool = True) -> None:
+        """Let the worker of a slot drain and leave; the slot goes with it.
+
+        Ungraceful, it is killed.
+        """
+        await self._drop(slot, slot.spec.drain_timeout_s if graceful else 0.0)
 
     async def _drop(self, slot: Slot, kill_after_s: float) -> None:
         slot.stop(kill_after_s)

@@ -19,6 +19,7 @@ from tbtwist.supervise.changes import (
 from tbtwist.supervise.fleet import Fleet
 from tbtwist.supervise.plan import check_ports, worker_spec
 from tbtwist.supervise.rolling import Say, roll
+from tbtwist.supervise.slot import Slot
 
 Reload = Callable[[], Settings]
 """Reads the configuration again; raises ConfigError or ConfigNotFound."""
@@ -111,14 +112,24 @@ class Orders:
         with self._alone(f"starting a worker of {role}"):
             return await self._one_more(role)
 
-    async def stop_worker(self, worker_id: str) -> None:
-        """Let one worker drain and leave for good.
+    async def stop_worker(self, worker_id: str, *, graceful: bool = True) -> None:
+        """Let one worker drain and leave for good; ungraceful, it is killed.
 
         Raises:
             UnknownWorker: there is none of this name, or it is the broker.
         """
         with self._alone(f"stopping {worker_id}"):
-            await self._dismiss(worker_id)
+            await self._dismiss(worker_id, graceful=graceful)
+
+    async def restart_worker(self, say: Say, worker_id: str) -> None:
+        """Replace one worker, as an update does, with the settings in effect.
+
+        Raises:
+            UnknownWorker: there is none of this name, or it is the broker.
+            WorkerNotReady: the new one did not come up; the old one serves on.
+        """
+        with self._alone(f"restarting {worker_id}"):
+            await roll(self._fleet, (self._serving(worker_id),), say)
 
     async def scale(self, role: Role, count: int) -> None:
         """Start or stop workers until ``role`` has ``count``, the last ones first."""
@@ -136,12 +147,15 @@ class Orders:
         await fleet.hire(fleet.slot(self._settings, spec))
         return spec.id
 
-    async def _dismiss(self, worker_id: str) -> None:
+    async def _dismiss(self, worker_id: str, *, graceful: bool = True) -> None:
+        await self._fleet.dismiss(self._serving(worker_id), graceful=graceful)
+
+    def _serving(self, worker_id: str) -> Slot:
         slot = self._fleet.find(worker_id)
         if slot is None or slot.spec.role not in SERVING:
             known = ", ".join(s.spec.id for s in self._fleet.slots if s.spec.address)
             raise UnknownWorker(worker=worker_id, known=known or "none")
-        await self._fleet.dismiss(slot)
+        return slot
 
 
 def _section(settings: Settings, role: Role) -> HttpWorker | WsWorker:

@@ -279,8 +279,15 @@ class Child(ProcessProtocol):
         status: Any = reason.value
         self._finish(describe_exit(status.exitCode, status.signal, self._said))
 
+    def _hear_last_words(self) -> None:
+        """Read what it said right before its end: its last figures are in there."""
+        port: Any = self._notify_port
+        if port is not None:
+            port.doRead()
+
     def _finish(self, end: Exit) -> None:
         """Report the end once the notify socket is closed and its name is free."""
+        self._hear_last_words()
         port, self._notify_port = self._notify_port, None
         closing: Deferred[object] = maybeDeferred(
             port.stopListening if port is not None else lambda: None

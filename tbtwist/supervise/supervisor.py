@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -48,13 +49,15 @@ class Supervisor(Service):
     """Starts the workers, keeps them alive, and stops them in order.
 
     It is a `tbtwist.boundaries.ManagerPort`. Bind, then start: `bind` (or
-    ``privilegedStartService``) fails before any process was started.
+    ``privilegedStartService``) fails before any process was started. ``ui_url`` is
+    told on in its status.
     """
 
     def __init__(self, settings: Settings, world: World, hooks: Hooks) -> None:
         self._settings = settings
         self._world = world
         self._hooks = hooks
+        self.ui_url = ""
         self._data_dir = Path(settings.data_dir)
         self._fleet = Fleet()
         self._orders = Orders(self._fleet, settings, world.reload)
@@ -115,6 +118,8 @@ class Supervisor(Service):
             addresses=self._fleet.addresses,
             changed=self._changed,
             said=self._said,
+            counted=partial(tell, self._hooks.counted),
+            left=partial(tell, self._hooks.left),
         )
         return self._shop
 
@@ -208,6 +213,7 @@ class Supervisor(Service):
             started_at=iso_utc(self._started_at),
             http_url=http_url(self._fleet.slots),
             data_dir=str(self._data_dir),
+            ui_url=self.ui_url,
         )
         workers = tuple(slot.status() for slot in self._fleet.slots)
         return Status(manager=manager, workers=workers)
@@ -226,9 +232,13 @@ class Supervisor(Service):
         """As `Orders.start_worker`."""
         return self._carry_out(self._orders.start_worker(role))
 
-    def stop_worker(self, worker_id: str) -> Deferred[None]:
+    def stop_worker(self, worker_id: str, *, graceful: bool = True) -> Deferred[None]:
         """As `Orders.stop_worker`."""
-        return self._carry_out(self._orders.stop_worker(worker_id))
+        return self._carry_out(self._orders.stop_worker(worker_id, graceful=graceful))
+
+    def restart_worker(self, say: Say, worker_id: str) -> Deferred[None]:
+        """As `Orders.restart_worker`; a stop of everything cancels it."""
+        return self._carry_out(self._orders.restart_worker(say, worker_id))
 
     def scale(self, role: Role, count: int) -> Deferred[None]:
         """As `Orders.scale`."""

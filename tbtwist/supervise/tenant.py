@@ -155,6 +155,8 @@ class Tenant:
             for name, value in facts.items()
             if name.startswith(_FIGURE) and value.isdecimal() and value.isascii()
         }
+        if self.figures:
+            self._shop.counted(self.spec.id, self.generation, dict(self.figures))
         if facts.get("READY") == "1":
             self.life.ready()
         if facts.get("STOPPING") == "1":
@@ -191,4 +193,5 @@ class Tenant:
             reason=last.reason,
         )
         self._place.left(self, last)
+        self._shop.left(self.spec.id, self.generation, last, self.last_lines)
         self.life.exited()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 
+from tbtwist.status import LastExit
 from tbtwist.supervise.keeping import ExitPipe, Generations
 from tbtwist.supervise.world import World
 
@@ -18,7 +19,9 @@ class Workshop:
 
     ``inherited`` are the descriptors that every child gets beside its listener;
     ``exits`` tells the broker at once whom it need not wait for; ``addresses`` says
-    where all workers listen, for their environment. ``changed`` is told the id of a worker with another state.
+    where all workers listen, for their environment. ``changed`` is told the id of a
+    worker with another state, ``counted`` the figures of one of its generations,
+    ``left`` how that ended and what it said last.
     """
 
     world: World
@@ -29,6 +32,8 @@ class Workshop:
     addresses: Callable[[], Mapping[str, str]]
     changed: Callable[[str], None]
     said: Callable[[str, str], None]
+    counted: Callable[[str, int, Mapping[str, int]], None]
+    left: Callable[[str, int, LastExit, Sequence[str]], None]
 
 
 def iso_utc(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from tbtwist.config.schema import Settings
 from tbtwist.net.listening import bind_tcp
-from tbtwist.status import WorkerStatus
+from tbtwist.status import LastExit, WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.reaping import OpenPidfd
 from tbtwist.supervise.usage import Measure, oom_kills
@@ -70,10 +70,14 @@ class Hooks:
     """Who wants to know: of every change of state, and of every line of output.
 
     The manager's own announcements come as lines of the worker ``manager``.
+    ``counted`` gets a worker's id, generation and figures (``X_NAME``) with every
+    heartbeat, ``left`` how a process of it ended, and its last lines.
     """
 
     changed: Callable[[WorkerStatus], None] = lambda _status: None
     said: Callable[[str, str], None] = lambda _worker_id, _line: None
+    counted: Callable[[str, int, Mapping[str, int]], None] = lambda *_: None
+    left: Callable[[str, int, LastExit, Sequence[str]], None] = lambda *_: None
 
 
 def tell(hook: Callable[..., None], *facts: object) -> None:

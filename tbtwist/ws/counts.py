@@ -6,6 +6,8 @@ from collections import Counter
 
 import attrs
 
+from tbtwist.observe.metrics import DROPS, spread
+
 
 @attrs.define
 class Counts:
@@ -22,3 +24,15 @@ class Counts:
     def drop(self, reason: str) -> None:
         """Count something that did not reach its destination."""
         self.drops[reason] += 1
+
+    def told(self) -> dict[str, int]:
+        """Return what a manager adds up (`tbtwist.observe.metrics`)."""
+        closes = {str(code): count for code, count in self.closes.items()}
+        return {
+            "WS_OPENED": self.opened,
+            "WS_IN": self.messages_in,
+            "WS_OUT": self.messages_out,
+            **dict(spread("WS_REFUSED_", self.refused)),
+            **dict(spread("WS_CLOSED_", closes)),
+            **{f"{DROPS}{reason}": count for reason, count in self.drops.items()},
+        }

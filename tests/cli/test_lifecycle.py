@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec import structs
+
 import tbtwist
 from tbtwist.errors import ControlFailed
 from tests.cli.worlds import CliTestCase, FakeManager, status, worker
@@ -90,9 +92,20 @@ class DaemonTests(CliTestCase):
         self.world.manager = FakeManager(absent, status(worker("http-1")))
         said = self.succeed("start", "--daemon")
         self.assertTrue(said.startswith("Serving on http://127.0.0.1:8000\n"))
+        self.assertNotIn("Web UI", said)
         self.assertIn("\nhttp-1  http", said)
         self.assertEqual(self.world.spawned[0][-1], "--console")
         self.assertEqual(self.world.became, [])
+
+    def test_web_ui(self) -> None:
+        """With a web UI, a link that lets a browser in is printed."""
+        absent = FakeManager().answers[0]
+        running = status(worker("http-1"))
+        manager = structs.replace(running.manager, ui_url="http://127.0.0.1:9000")
+        full = structs.replace(running, manager=manager)
+        self.world.manager = FakeManager(absent, full)
+        said = self.succeed("start", "--daemon")
+        self.assertIn("Web UI: http://127.0.0.1:9000/#login=once (works once)", said)
 
     def test_dies(self) -> None:
         """If the manager dies, its last sentence is told."""

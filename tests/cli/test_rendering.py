@@ -61,7 +61,7 @@ class DocumentTests(SynchronousTestCase):
         self.assertEqual(found["schema_version"], 1)
         self.assertEqual(
             list(found["manager"]),
-            ["pid", "version", "started_at", "http_url", "data_dir"],
+            ["pid", "version", "started_at", "http_url", "data_dir", "ui_url"],
         )
         common = "id role state generation pid port started_at uptime_s restarts"
         expected = [*common.split(), "memory_bytes", "cpu_percent"]

@@ -56,7 +56,13 @@ class ManagedTests(TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.config = os.devnull
         self.manager = ScriptedManager()
-        self.server = ControlServer(reactor, self.manager, path_for(self.folder))
+        self.link = "http://127.0.0.1:9000/#login=once"
+        self.server = ControlServer(
+            reactor,
+            self.manager,
+            path_for(self.folder),
+            login_link=lambda: self.link,
+        )
         self.server.privilegedStartService()
         self.server.startService()
         self.addCleanup(self.server.stopService)
@@ -162,6 +168,15 @@ class ManagedTests(TestCase):
         result = await self.verb("update", "--dry-run")
         self.assertEqual(result.stdout, "replace http-1\nreplace ws-1\n")
         self.assertEqual(self.manager.orders, [])
+
+    async def test_ui(self) -> None:
+        """``ui`` prints a link that lets a browser in, or says that there is no page."""
+        result = await self.verb("ui")
+        self.assertEqual((0, f"{self.link}\n"), (result.exit_code, result.stdout))
+        self.link = ""
+        result = await self.verb("ui")
+        self.assertEqual(1, result.exit_code)
+        self.assertIn("it has no web UI", result.stderr)
 
     async def test_counts(self) -> None:
         """One more, one less, or so many."""

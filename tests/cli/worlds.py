@@ -82,6 +82,10 @@ class FakeManager:
         self.refusal: TbtwistError | None = None
         self.after_stop: list[Status | TbtwistError] = [NoManager(data_dir="/data")]
 
+    def login_link(self) -> str:
+        """Return a link that is not one."""
+        return "http://127.0.0.1:9000/#login=once"
+
     def status(self) -> Status:
         """Give the next answer."""
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -23,6 +23,7 @@ _SAMPLES = {
     "TB_WS_HOST": ("::1", "::1"),
     "TB_WS_PORT": ("8200", 8200),
     "TB_WS_WORKERS": ("3", 3),
+    "TB_UI_PORT": ("9100", 9100),
     "TB_NGINX_SERVER_NAME": ("example.org", "example.org"),
     "TB_STATIC_ROOT": ("/srv/dist", "/srv/dist"),
     "TB_OPEN_MODULES": ("Shop, Blog", ("Shop", "Blog")),

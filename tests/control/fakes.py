@@ -76,9 +76,18 @@ class FakeManager:
         self.orders.append(("start", role))
         return self.outcome.addCallback(lambda _: f"{role}-3")
 
-    def stop_worker(self, worker_id: str) -> Deferred[None]:
+    def stop_worker(self, worker_id: str, *, graceful: bool = True) -> Deferred[None]:
         """Take note."""
-        self.orders.append(("stop", worker_id))
+        self.orders.append(("stop" if graceful else "kill", worker_id))
+        return self.outcome
+
+    def restart_worker(
+        self, say: Callable[[UpdateStep], None], worker_id: str
+    ) -> Deferred[None]:
+        """Say the steps; the test says what comes of it."""
+        self.orders.append(("restart", worker_id))
+        for step in self.steps:
+            say(step)
         return self.outcome
 
     def scale(self, role: Role, count: int) -> Deferred[None]:

@@ -17,6 +17,8 @@ from tbtwist.control.messages import (
     PREFIX,
     Done,
     Failed,
+    LinkReply,
+    LinkRequest,
     PlanReply,
     PlanRequest,
     Reply,
@@ -134,6 +136,20 @@ class ControlServerTests(SynchronousTestCase):
         self.assertEqual(
             self.manager.orders,
             [("start", "http"), ("stop", "http-2"), ("scale", "ws", 4)],
+        )
+
+    def test_link(self) -> None:
+        """A link into the web UI is made for whom asks; without one there is none."""
+        client = self.client()
+        client.sends(LinkRequest())
+        (reply,) = client.replies()
+        assert isinstance(reply, Failed)
+        self.assertIn("web_ui_enabled", reply.reason)
+        control = Control(self.manager, lambda: "http://127.0.0.1:9000/#login=x")
+        self.factory.control = control
+        client.sends(LinkRequest())
+        self.assertEqual(
+            [LinkReply("http://127.0.0.1:9000/#login=x")], client.replies()
         )
 
     def test_one_after_another(self) -> None:

@@ -124,7 +124,8 @@ def spawn(
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
     """Return this process's environment without its own ``TB_`` settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TB_")}
-    return {**kept, "TB_DATA_DIR": str(data_dir), "HOME": str(data_dir), **more}
+    ours = {"TB_DATA_DIR": str(data_dir), "HOME": str(data_dir), "TB_UI_PORT": "0"}
+    return {**kept, **ours, **more}
 
 
 def folder(case: TestCase) -> Path:

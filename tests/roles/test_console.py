@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.observe.logs import WorkerLogs
@@ -40,6 +41,20 @@ def status(*states: WorkerState) -> Status:
     return Status(manager=manager, workers=tuple(worker(each) for each in states))
 
 
+def no_link() -> str:
+    """Fail: nobody may make a link that a file would keep."""
+    msg = "a link was made"
+    raise AssertionError(msg)
+
+
+class Terminal(io.StringIO):
+    """A terminal with somebody in front of it."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
 class Gone(io.StringIO):
     """A terminal that has been closed."""
 
@@ -56,7 +71,7 @@ class ConsoleTests(SynchronousTestCase):
         self.folder = Path(self.mktemp())
         self.logs = WorkerLogs(self.folder)
         self.addCleanup(self.logs.close)
-        self.terminal = io.StringIO()
+        self.terminal: io.StringIO = io.StringIO()
 
     def console(self, *, verbose: bool = False) -> Console:
         """Return a console on the terminal."""
@@ -91,12 +106,26 @@ class ConsoleTests(SynchronousTestCase):
 
     def test_up(self) -> None:
         """When everything runs, the address to open is shown."""
-        self.console().up(status("running", "running"))
+        self.console().up(status("running", "running"), no_link)
         self.assertIn("Open http://127.0.0.1:8000", self.terminal.getvalue())
+        self.assertNotIn("Web UI", self.terminal.getvalue())
+
+    def test_web_ui(self) -> None:
+        """A person at a terminal gets a link into the web UI; a file gets none."""
+        found = status("running")
+        manager = structs.replace(found.manager, ui_url="http://127.0.0.1:9000")
+        found = structs.replace(found, manager=manager)
+        self.console().up(found, no_link)
+        said = self.terminal.getvalue()
+        self.assertIn("Web UI: http://127.0.0.1:9000 (tbtwist ui", said)
+        self.terminal = Terminal()
+        self.console().up(found, lambda: "http://127.0.0.1:9000/#login=once")
+        said = self.terminal.getvalue()
+        self.assertIn("Web UI: http://127.0.0.1:9000/#login=once (works once", said)
 
     def test_not_all_up(self) -> None:
         """When something does not run, it is named instead."""
-        self.console().up(status("running", "failed"))
+        self.console().up(status("running", "failed"), no_link)
         self.assertIn("Not everything runs: http-1", self.terminal.getvalue())
         self.assertNotIn("Open", self.terminal.getvalue())
 

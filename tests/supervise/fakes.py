@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from tbtwist.config.schema import Settings
 from tbtwist.errors import CannotBind
-from tbtwist.status import WorkerState, WorkerStatus
+from tbtwist.status import LastExit, WorkerState, WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.policy import Policy
 from tbtwist.supervise.process import Child, Exit
@@ -34,6 +34,12 @@ class FakePort:
     def __init__(self, reactor: FakeReactor, path: str) -> None:
         self._reactor = reactor
         self._path = path
+
+    def doRead(self) -> None:  # noqa: N802 - Twisted's name
+        """Read what was sent and not read yet."""
+        unread, self._reactor.unread = self._reactor.unread, []
+        for datagram in unread:
+            self._reactor.notify[self._path].datagramReceived(datagram, None)
 
     def stopListening(self) -> Deferred[None]:
         """Give the name back."""
@@ -109,6 +115,7 @@ class FakeReactor(Clock):
         super().__init__()
         self.processes: list[FakeProcess] = []
         self.notify: dict[str, Any] = {}
+        self.unread: list[bytes] = []
         self.cannot_spawn: OSError | None = None
         self.cannot_notify = False
 
@@ -196,6 +203,8 @@ class Console:
         self.states: list[tuple[str, WorkerState]] = []
         self.details: list[tuple[str, WorkerState, str]] = []
         self.lines: list[tuple[str, str]] = []
+        self.counts: list[tuple[str, int, Mapping[str, int]]] = []
+        self.ends: list[tuple[str, int, str, Sequence[str]]] = []
 
     def changed(self, status: WorkerStatus) -> None:
         """Keep the state."""
@@ -206,9 +215,26 @@ class Console:
         """Keep the line."""
         self.lines.append((worker_id, line))
 
+    def counted(
+        self, worker_id: str, generation: int, figures: Mapping[str, int]
+    ) -> None:
+        """Keep the figures."""
+        self.counts.append((worker_id, generation, figures))
+
+    def left(
+        self, worker_id: str, generation: int, end: LastExit, lines: Sequence[str]
+    ) -> None:
+        """Keep how it ended."""
+        self.ends.append((worker_id, generation, end.reason, lines))
+
     def hooks(self) -> Hooks:
         """Return what the supervisor calls."""
-        return Hooks(changed=self.changed, said=self.said)
+        return Hooks(
+            changed=self.changed,
+            said=self.said,
+            counted=self.counted,
+            left=self.left,
+        )
 
 
 class ChildLog:

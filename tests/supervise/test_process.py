@@ -270,6 +270,13 @@ class ChildTests(SynchronousTestCase):
         self.assertEqual(self.log.ends[0].signal, "SIGKILL")
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_last_words(self) -> None:
+        """What it told right before its end is read before its socket is closed."""
+        process = self.started()
+        self.reactor.unread.append(b"X_REQUESTS_TOTAL=9")
+        process.exits(0)
+        self.assertEqual(self.log.facts, [{"X_REQUESTS_TOTAL": "9"}])
+
     def test_signals(self) -> None:
         """It gets the signals that it is sent."""
         process = self.started()

@@ -87,6 +87,30 @@ class StatusTests(SupervisorCase):
         self.latest("ws-1").tell(X_CONNECTIONS="many", X_="", READY="perhaps")
         self.assertIsNone(self.worker("ws-1").connections)
 
+    def test_figures_are_handed_on(self) -> None:
+        """Whoever adds figures up gets them with their generation, and every end."""
+        self.start_all()
+        self.latest("http-1").tell(WATCHDOG=1, X_REQUESTS_TOTAL=17)
+        self.assertEqual([("http-1", 1, {"X_REQUESTS_TOTAL": 17})], self.console.counts)
+        self.latest("http-1").writes(b"ouch\n")
+        self.latest("http-1").killed()
+        self.assertEqual(
+            [("http-1", 1, "killed by SIGKILL", ("ouch",))], self.console.ends
+        )
+        self.reactor.advance(1)
+        self.latest("http-1").tell(WATCHDOG=1, X_REQUESTS_TOTAL=2)
+        self.assertEqual(
+            ("http-1", 2, {"X_REQUESTS_TOTAL": 2}), self.console.counts[-1]
+        )
+
+    def test_web_ui(self) -> None:
+        """Where the web UI is stands in the status, if there is one."""
+        self.start()
+        self.assertEqual("", self.supervisor.status().manager.ui_url)
+        self.supervisor.ui_url = "http://127.0.0.1:9000"
+        url = self.supervisor.status().manager.ui_url
+        self.assertEqual("http://127.0.0.1:9000", url)
+
     def test_dead_worker(self) -> None:
         """A worker without a process has no pid, uptime or memory, but a reason."""
         self.start_all()

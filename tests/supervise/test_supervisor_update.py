@@ -375,6 +375,40 @@ class ScalingTests(UpdateCase):
             ).value
             self.assertEqual(error.known, "http-1, http-2, ws-1")
 
+    def test_kill_one(self) -> None:
+        """One that is not to be waited for is killed at once."""
+        stopping = self.supervisor.stop_worker("http-1", graceful=False)
+        self.reactor.advance(0)
+        self.assertEqual("KILL", self.latest("http-1").signals[-1])
+        self.latest("http-1").killed()
+        self.successResultOf(stopping)
+        self.assertIsNone(self.supervisor.status().workers[1].last_exit)
+
+    def test_restart_one(self) -> None:
+        """One worker gets a successor beside it; the others are left alone."""
+        restarting = self.supervisor.restart_worker(self.steps.append, "http-2")
+        old, new = self.of("http-2")
+        new.ready()
+        old.exits(0)
+        self.successResultOf(restarting)
+        self.assertEqual(["starting", "ready", "draining", "gone"], self.step_names())
+        self.assertEqual(5, len(self.reactor.processes))
+        self.assertEqual(2, self.worker("http-2").generation)
+
+    def test_restart_one_that_cannot(self) -> None:
+        """If the new one does not come up the old one serves on; a broker has no twin."""
+        restarting = self.supervisor.restart_worker(self.steps.append, "http-2")
+        old, new = self.of("http-2")
+        new.exits(1)
+        self.failureResultOf(restarting, WorkerNotReady)
+        self.assertEqual(([], "running"), (old.signals, self.worker("http-2").state))
+        refused = self.supervisor.restart_worker(self.steps.append, "broker")
+        self.failureResultOf(refused, UnknownWorker)
+
+    def step_names(self) -> list[str]:
+        """Return the names of the steps that were told."""
+        return [step.step for step in self.steps]
+
     def test_scale(self) -> None:
         """Up and down, the last ones first."""
         scaling = self.supervisor.scale("ws", 3)
