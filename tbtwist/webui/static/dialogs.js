@@ -3,9 +3,12 @@
 import { $, element, write } from "./dom.js";
 import { get } from "./api.js";
 
+let asked = 0;
+
 /* Returns the answer: null for no, else {role}. With `plan`, shows what an update would do. */
 export async function confirmed({ title, text, yes, danger = false, plan = false }) {
   const dialog = $("ask");
+  const mine = ++asked;
   write($("ask-title"), title);
   write($("ask-text"), text);
   write($("ask-yes"), yes);
@@ -16,8 +19,11 @@ export async function confirmed({ title, text, yes, danger = false, plan = false
   dialog.returnValue = "no";
   dialog.showModal();
   if (plan) showPlan();
-  await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-  if (dialog.returnValue !== "yes") return null;
+  /* The close of the question before may be told when this one is open already. */
+  do {
+    await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+  } while (dialog.open && mine === asked);
+  if (mine !== asked || dialog.returnValue !== "yes") return null;
   return { role: new FormData($("ask-form")).get("role") || "" };
 }
 
