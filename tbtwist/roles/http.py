@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from functools import partial
 
@@ -11,6 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
+from typing_extensions import override
 
 from tbtwist.api.dispatch import Dispatcher
 from tbtwist.api.health import Health
@@ -30,10 +30,11 @@ from tbtwist.http.bridges import reactor_bridge
 from tbtwist.http.mounts import Mounts
 from tbtwist.http.site import make_site
 from tbtwist.lifetime import Life
-from tbtwist.net.listening import serve, url_of
+from tbtwist.net.listening import serve
 from tbtwist.observe.metrics import REQUESTS
 from tbtwist.roles.identification import HttpIdentification
 from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
+from tbtwist.roles.listening import ListeningRole
 from tbtwist.roles.probing import probe
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
@@ -46,15 +47,16 @@ _SLACK_S = 5.0
 _FILE_THREADS = 4
 
 
-class HttpRole:
+class HttpRole(ListeningRole):
     """The application behind HTTP, and the host of WebSocket handlers."""
 
+    kind = "http"
+
     def __init__(self, process: Process, bus: EventBus) -> None:
-        self._process = process
         self._config = process.settings.http_worker
+        super().__init__(process, self._config)
         self._bus = bus
         self._background = Background()
-        self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
         self._life: Life | None = None
         self._begun = False
@@ -68,28 +70,7 @@ class HttpRole:
         self._file_threads = ThreadPool(0, _FILE_THREADS, name="files")
         self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
 
-    @property
-    def place(self) -> str:
-        """Return the address of the application."""
-        return url_of(self._listener, "http") if self._listener else "nothing yet"
-
-    def bind(self) -> None:
-        """Take the port and the secrets, and load the application."""
-        process = self._process
-        self._listener = process.listener(
-            "http", self._config.host, self._config.port, self._config.backlog
-        )
-        try:
-            self._prepare()
-        except BaseException:
-            self.unbind()
-            raise
-
-    def unbind(self) -> None:
-        """Give the port back."""
-        if self._listener is not None:
-            self._listener.close()
-
+    @override
     def _prepare(self) -> None:
         process = self._process
         self._app = load_application(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
+from typing_extensions import override
 
 from tbtwist.boundaries import EventBus
 from tbtwist.lifetime import Life
-from tbtwist.net.listening import serve, url_of
+from tbtwist.net.listening import serve
 from tbtwist.observe.metrics import CONNECTIONS
 from tbtwist.roles.identification import ws_identifier
 from tbtwist.roles.joining import DRAIN_MARGIN_S, bus_summary, join, zeromq_bus
+from tbtwist.roles.listening import ListeningRole
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
 from tbtwist.services import Background
@@ -26,42 +27,22 @@ _GOODBYE_S = 1.0
 """How long clients have to take our last frame."""
 
 
-class WsRole:
+class WsRole(ListeningRole):
     """WebSocket connections on one side, the bus on the other."""
 
+    kind = "ws"
+
     def __init__(self, process: Process, bus: EventBus) -> None:
-        self._process = process
         self._config = process.settings.ws_worker
+        super().__init__(process, self._config)
         self._bus = bus
         self._background = Background()
         self._sessions = Sessions(process, bus)
-        self._listener: socket.socket | None = None
         self._port: IListeningPort | None = None
         self._caught_up: Deferred[None] | None = None
         self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
 
-    @property
-    def place(self) -> str:
-        """Return the address for WebSockets."""
-        return url_of(self._listener, "ws") if self._listener else "nothing yet"
-
-    def bind(self) -> None:
-        """Take the port, the secrets, and make what stands between them."""
-        process = self._process
-        self._listener = process.listener(
-            "ws", self._config.host, self._config.port, self._config.backlog
-        )
-        try:
-            self._prepare()
-        except BaseException:
-            self.unbind()
-            raise
-
-    def unbind(self) -> None:
-        """Give the port back."""
-        if self._listener is not None:
-            self._listener.close()
-
+    @override
     def _prepare(self) -> None:
         process = self._process
         self._sessions.load()
