@@ -118,10 +118,6 @@ class EventBus(Protocol):
     def connected(self) -> bool:
         """Whether the broker knows us and our subscriptions have been echoed."""
 
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """What was dropped, refused, missed or sent again, by reason."""
-
     def colleagues(self, role: str) -> int:
         """How many workers of ``role`` the broker has announced."""
 

@@ -9,9 +9,6 @@ import msgspec
 
 SCHEMA_VERSION = 1
 
-BUS_FIGURE = "BUS:"
-"""How the names of a worker's figures about its bus begin."""
-
 Role = Literal["http", "ws", "broker"]
 WorkerState = Literal["starting", "running", "draining", "backoff", "stopped", "failed"]
 

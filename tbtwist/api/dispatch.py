@@ -7,12 +7,10 @@ coroutine of asyncio under other WSGI servers.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 import attrs
 from twisted.internet.defer import CancelledError
@@ -32,7 +30,7 @@ from tbtwist.api.health import Health
 from tbtwist.api.insiders import Insiders
 from tbtwist.api.logins import Logins
 from tbtwist.api.openapi import Description
-from tbtwist.api.request import NO_BODY, Request
+from tbtwist.api.request import NO_BODY, REQUEST_ID, Request
 from tbtwist.api.response import Response
 from tbtwist.api.routes import CALL_METHODS, GET, POST, Route, Routes
 from tbtwist.api.streams import Stream, Streams
@@ -49,8 +47,6 @@ from tbtwist.errors import Refused
 from tbtwist.identity import RandomBytes
 
 _log = Logger()
-
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 @attrs.define(eq=False)
@@ -211,7 +207,7 @@ class Dispatcher:
         if request.id:
             return request.id
         given = request.headers.get("x-request-id", "")
-        return given if _REQUEST_ID.match(given) else self.random(8).hex()
+        return given if REQUEST_ID.match(given) else self.random(8).hex()
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":

@@ -5,18 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 import attrs
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.registry import Collector
-from typing_extensions import override
 
 from tbtwist.api.health import Health
 from tbtwist.apps.pool import SyncPool
@@ -30,8 +27,7 @@ from tbtwist.observe.metrics import (
     STATUS,
     latency_figures,
 )
-
-PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+from tbtwist.observe.prometheus import as_text, cumulated
 
 
 @attrs.define(eq=False)
@@ -61,11 +57,7 @@ class Figures:
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return a histogram's buckets, each with those below it."""
-        below, found = 0, []
-        for bound, count in zip((*BOUNDS_S, "+Inf"), self._slots, strict=True):
-            below += count
-            found.append((str(bound), float(below)))
-        return found
+        return cumulated(self._slots)
 
     def told(self) -> dict[str, int]:
         """Return what a manager adds up (`tbtwist.observe.metrics`)."""
@@ -146,13 +138,6 @@ class Report:
         yield "bus_connected", "Whether the bus is there, or not needed", connected
 
 
-def as_text(families: Iterable[Metric]) -> bytes:
-    """Return figures in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(tuple(families)))
-    return generate_latest(registry)
-
-
 def bus_as_dict(bus: BusFigures) -> dict[str, Any]:
     """Return R1.2's five figures, and what they are made of."""
     done, incidents = bus.done, bus.incidents
@@ -184,12 +169,3 @@ def bus_families(bus: BusFigures) -> Iterable[Metric]:
     for name, value in bus.now.items():
         text = f"The bus' {name.replace('_', ' ')} at this moment"
         yield GaugeMetricFamily(f"tbtwist_bus_{name}", text, value=value)
-
-
-@attrs.frozen(eq=False)
-class _Collected(Collector):
-    families: tuple[Metric, ...]
-
-    @override
-    def collect(self) -> Iterable[Metric]:
-        return self.families

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -35,6 +36,8 @@ class ParsedBody:
                 file.discard()
 
 
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+"""What a client may name its request."""
 NO_BODY: Final = ParsedBody()
 
 

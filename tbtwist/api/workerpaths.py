@@ -9,13 +9,14 @@ import attrs
 from tbtwist import javascript
 from tbtwist.api.conditions import Validators, verdict
 from tbtwist.api.failures import failure
-from tbtwist.api.figures import PROMETHEUS, Report
+from tbtwist.api.figures import Report
 from tbtwist.api.geo import Locate
 from tbtwist.api.health import Health
 from tbtwist.api.insiders import Insiders
 from tbtwist.api.openapi import Description
 from tbtwist.api.request import Request
 from tbtwist.api.response import Response, json_response
+from tbtwist.observe.prometheus import PROMETHEUS
 
 
 @attrs.frozen(kw_only=True)

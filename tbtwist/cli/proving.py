@@ -19,7 +19,7 @@ from tbtwist.auth.signing import Signer
 from tbtwist.cli.probes import Tally, http_client, socket_client
 from tbtwist.config.schema import Settings
 from tbtwist.status import Status
-from tbtwist.supervise.plan import EVERY_ADDRESS
+from tbtwist.supervise.plan import reachable
 
 _BEFORE_S: Final = 1.0
 _AFTER_S: Final = 1.0
@@ -106,10 +106,9 @@ def _plain(tally: Tally) -> dict[str, Any]:
 
 def hosts_of(settings: Settings) -> dict[str, str]:
     """Return where clients on this machine find the workers of each role."""
-    hosts = {"http": settings.http_worker.host, "ws": settings.ws_worker.host}
     return {
-        role: "127.0.0.1" if host in EVERY_ADDRESS else host
-        for role, host in hosts.items()
+        "http": reachable(settings.http_worker.host),
+        "ws": reachable(settings.ws_worker.host),
     }
 
 

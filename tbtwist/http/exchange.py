@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, Protocol
 
-from tbtwist.api.request import Request
+from tbtwist.api.request import REQUEST_ID, Request
 from tbtwist.api.response import Headers, Response
 from tbtwist.errors import Refused
 from tbtwist.http.house import House
@@ -14,7 +13,6 @@ from tbtwist.http.parsing import Head
 from tbtwist.http.writing import head_bytes, status_line
 from tbtwist.net.proxies import TrustedProxies
 
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 CLIENT_LEFT: Final = 499
 _ALWAYS_ANSWERED: Final = frozenset({b"/health", b"/ready"})
 """What a supervisor asks must be answered above all by a worker that is full."""
@@ -70,7 +68,7 @@ class Exchange:
         self.lane: Lane | None = None
         self.headers = headers = head.headers()
         given = headers.get("x-request-id", "")
-        valid = _REQUEST_ID.match(given)
+        valid = REQUEST_ID.match(given)
         self.request_id = given if valid else house.new_request_id()
         headers["x-request-id"] = self.request_id
         self.client_ip, self.secure = line.peer, False

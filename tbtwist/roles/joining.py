@@ -11,10 +11,9 @@ from tbtwist.boundaries import EventBus
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
-from tbtwist.observe.metrics import BUS_IN, BUS_OUT, RECEIVED, SENT
+from tbtwist.observe.metrics import BUS_IN, BUS_OUT, BUS_REASON, RECEIVED, SENT
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
-from tbtwist.status import BUS_FIGURE
 
 _log = Logger()
 DRAIN_MARGIN_S = 1.0
@@ -51,7 +50,7 @@ def bus_summary(bus: EventBus) -> Mapping[str, int]:
 
 def bus_reasons(incidents: Mapping[str, int]) -> dict[str, int]:
     """Return what went wrong on a bus, by reason, as a role's figures."""
-    return {f"{BUS_FIGURE}{reason}": count for reason, count in incidents.items()}
+    return {f"{BUS_REASON}{reason}": count for reason, count in incidents.items()}
 
 
 async def join(
@@ -64,9 +63,9 @@ async def join(
     """Join the bus and announce readiness.
 
     Under a manager, and with the broker in the same process, this waits for the
-    broker, since ready means reachable. By hand a role serves at once, and joins when there is a broker. A worker that
-    was declared dead meanwhile has lost its lanes to others; it finishes its
-    requests and ends, and whoever started it starts a new one.
+    broker, since ready means reachable. By hand a role serves at once, and joins when
+    there is a broker. A worker that was declared dead meanwhile has lost its lanes to
+    others; it finishes its requests and ends, and whoever started it starts a new one.
     """
     bus.on_fenced(lambda: life.end(_FENCED))
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tbtwist.config.schema import Settings
-from tbtwist.errors import TbtwistError, WorkerNotReady
 from tbtwist.status import Role
 from tbtwist.supervise.moments import Conditions
 from tbtwist.supervise.plan import BROKER_ID, WorkerSpec, desired
@@ -146,7 +145,7 @@ class Fleet:
             if slot.state != "running":
                 await self._drop(slot, 0.0)
         if slot.state != "running":
-            raise _not_ready(slot)
+            raise slot.tenant.not_ready()
 
     async def dismiss(self, slot: Slot, *, graceful: bool = True) -> None:
         """Let the worker of a slot drain and leave; the slot goes with it.
@@ -165,9 +164,3 @@ class Fleet:
 def _order(slot: Slot) -> tuple[int, int]:
     _, _, number = slot.spec.id.partition("-")
     return _ROLES.index(slot.spec.role), int(number or 0)
-
-
-def _not_ready(slot: Slot) -> TbtwistError:
-    last = slot.tenant.last_exit
-    reason = last.reason.rstrip(".") if last is not None else slot.state
-    return WorkerNotReady(worker=slot.spec.id, reason=reason)

@@ -62,6 +62,11 @@ def check_ports(settings: Settings) -> None:
         raise ConfigError(problems)
 
 
+def reachable(host: str) -> str:
+    """Return where clients on this machine find who listens on ``host``."""
+    return "127.0.0.1" if host in EVERY_ADDRESS else host
+
+
 def worker_spec(settings: Settings, role: Role, number: int) -> WorkerSpec:
     """Return the http or ws worker with this number, which counts from 1."""
     section = settings.http_worker if role == "http" else settings.ws_worker

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tbtwist.errors import WorkerNotReady
 from tbtwist.status import UpdateStep
 from tbtwist.supervise.fleet import Fleet
 from tbtwist.supervise.slot import Slot
@@ -43,7 +42,7 @@ async def _replace(fleet: Fleet, slot: Slot, say: Say) -> None:
         if successor.state != "running":
             slot.turn_away()
     if successor.state != "running":
-        error = _failed(slot, successor)
+        error = successor.not_ready()
         tell("failed", successor, error.reason)
         raise error
     old = slot.hand_over()
@@ -51,9 +50,3 @@ async def _replace(fleet: Fleet, slot: Slot, say: Say) -> None:
     tell("draining", old)
     await fleet.conditions.until(lambda: old.state == "stopped")
     tell("gone", old, old.last_exit.reason if old.last_exit else "")
-
-
-def _failed(slot: Slot, successor: Tenant) -> WorkerNotReady:
-    last = successor.last_exit
-    reason = last.reason.rstrip(".") if last is not None else "it ended"
-    return WorkerNotReady(worker=slot.spec.id, reason=reason)

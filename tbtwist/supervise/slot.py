@@ -12,8 +12,9 @@ from msgspec import UNSET, UnsetType
 
 from tbtwist.net.listening import port_of
 from tbtwist.net.supervised import EXITS
-from tbtwist.status import BUS_FIGURE, LastExit, WorkerState, WorkerStatus
-from tbtwist.supervise.plan import EVERY_ADDRESS, WorkerSpec
+from tbtwist.observe.metrics import BUS_REASON, DROPS
+from tbtwist.status import LastExit, WorkerState, WorkerStatus
+from tbtwist.supervise.plan import WorkerSpec, reachable
 from tbtwist.supervise.policy import Policy
 from tbtwist.supervise.tenant import Tenant
 from tbtwist.supervise.workshop import Workshop, iso_utc
@@ -23,15 +24,11 @@ REFUSE_AFTER_S: Final = 2.0
 """A slot that nobody serves for longer refuses connections instead of queueing them."""
 
 
-_DROPS: Final = "X_DROPS "
-
-
 def http_url(slots: Iterable[Slot]) -> str:
     """Return where a browser finds the first http worker; empty if there is none."""
     for slot in slots:
         if slot.spec.role == "http" and slot.spec.address is not None:
-            host = slot.spec.address.host
-            shown = "127.0.0.1" if host in EVERY_ADDRESS else host
+            shown = reachable(slot.spec.address.host)
             shown = f"[{shown}]" if ":" in shown else shown
             return f"http://{shown}:{slot.port}"
     return ""
@@ -213,11 +210,11 @@ class Slot:
             cpu_percent=None if usage is None else usage.cpu_percent,
             requests_total=self._figure("X_REQUESTS_TOTAL", "http"),
             connections=self._figure("X_CONNECTIONS", "ws"),
-            drops=self._drops(),
+            drops=self._by_reason(DROPS) if self.spec.role == "ws" else UNSET,
             bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
             bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
             last_exit=self._exits[-1] if self._exits else None,
-            bus=self._bus_figures(),
+            bus=self._by_reason(BUS_REASON),
             exits=tuple(self._exits),
             detail=self._describe(),
         )
@@ -226,14 +223,9 @@ class Slot:
         """Return a figure of ours; UNSET if only other ``roles`` have it."""
         return self.tenant.figures.get(name) if self.spec.role in roles else UNSET
 
-    def _drops(self) -> dict[str, int] | UnsetType:
-        if self.spec.role != "ws":
-            return UNSET
-        found = ((name.partition(_DROPS), n) for name, n in self.tenant.figures.items())
-        return {reason: n for (_, mark, reason), n in found if mark}
-
-    def _bus_figures(self) -> dict[str, int]:
-        first = f"X_{BUS_FIGURE}"
+    def _by_reason(self, kind: str) -> dict[str, int]:
+        """Return the figures of a kind, each by what follows in its name."""
+        first = f"X_{kind}"
         return {
             name.removeprefix(first): count
             for name, count in sorted(self.tenant.figures.items())

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from twisted.logger import Logger
 
-from tbtwist.errors import CannotBind
+from tbtwist.errors import CannotBind, WorkerNotReady
 from tbtwist.status import LastExit, WorkerState
 from tbtwist.supervise.keeping import NOTIFY_PREFIX, sweep_peer
 from tbtwist.supervise.lifecycle import Lifecycle
@@ -89,6 +89,12 @@ class Tenant:
     def last_lines(self) -> tuple[str, ...]:
         """Return the last lines that the present or previous process wrote."""
         return () if self._child is None else self._child.last_lines
+
+    def not_ready(self) -> WorkerNotReady:
+        """Return why it did not come up."""
+        last = self.last_exit
+        reason = last.reason.rstrip(".") if last is not None else self.state
+        return WorkerNotReady(worker=self.spec.id, reason=reason)
 
     # --- Hands of the lifecycle
 

@@ -26,11 +26,12 @@ from tbtwist.errors import (
     UnknownWorker,
     WorkerNotReady,
 )
+from tbtwist.observe.prometheus import PROMETHEUS
 from tbtwist.status import UpdateStep
 from tbtwist.webui.accounts import Account
 from tbtwist.webui.actions import Action, Actor
 from tbtwist.webui.asked import Asked
-from tbtwist.webui.exposition import CONTENT_TYPE, exposition
+from tbtwist.webui.exposition import exposition
 from tbtwist.webui.feed import Feed
 from tbtwist.webui.gate import Caller
 
@@ -180,7 +181,7 @@ class Api:
     def prometheus(self, _asked: Asked, _caller: Caller) -> Response:
         """Answer ``GET /metrics``."""
         body = exposition(self._port.status(), self._feed.totals)
-        return Response(200, (("Content-Type", CONTENT_TYPE),), body)
+        return Response(200, (("Content-Type", PROMETHEUS),), body)
 
     # --- what may be changed
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, get_args
 
-import attrs
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric as Family,
 )
-from prometheus_client.registry import Collector
-from typing_extensions import override
 
-from tbtwist.observe.metrics import BOUNDS_S, METRICS, Metric, find
+from tbtwist.observe.metrics import METRICS, Metric, find
+from tbtwist.observe.prometheus import as_text, cumulated
 from tbtwist.status import Status, WorkerState, WorkerStatus
 from tbtwist.webui.totals import Sums, Totals
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _STATES: Final = get_args(WorkerState)
 
 
@@ -29,18 +25,7 @@ def exposition(status: Status, totals: Totals) -> bytes:
 
     Counters of a worker that is gone for good stay: totals never go back.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected((*_counted(totals), *_supervised(status))))
-    return generate_latest(registry)
-
-
-@attrs.frozen(eq=False)
-class _Collected(Collector):
-    families: tuple[Family, ...]
-
-    @override
-    def collect(self) -> Iterable[Family]:
-        return self.families
+    return as_text((*_counted(totals), *_supervised(status)))
 
 
 def _counted(totals: Totals) -> Iterator[Family]:
@@ -77,16 +62,8 @@ def _latency(workers: Iterable[tuple[str, Sums]]) -> HistogramMetricFamily:
     )
     for worker, sums in workers:
         if any(sums.buckets):
-            family.add_metric([worker], _cumulated(sums.buckets), sums.latency_s)
+            family.add_metric([worker], cumulated(sums.buckets), sums.latency_s)
     return family
-
-
-def _cumulated(slots: tuple[int, ...]) -> list[tuple[str, float]]:
-    below, found = 0, []
-    for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), slots, strict=True):
-        below += count
-        found.append((bound, float(below)))
-    return found
 
 
 def _supervised(status: Status) -> Iterator[Family]:

@@ -11,8 +11,9 @@ from typing import Any
 import attrs
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from tbtwist.api.figures import PROMETHEUS, as_text, bus_as_dict, bus_families
+from tbtwist.api.figures import bus_as_dict, bus_families
 from tbtwist.boundaries import BusFigures
+from tbtwist.observe.prometheus import PROMETHEUS, as_text
 from tbtwist.ws.counts import Counts
 from tbtwist.ws.handshake import Answer, Head, refusal
 from tbtwist.ws.registry import Registry

@@ -12,8 +12,6 @@ from zope.interface import implementer
 
 from tbtwist.ws.slowness import Backlog, Policy
 
-TRANSPORT_BUFFER_BYTES: Final = 64 * 1024
-"""What a transport takes before it asks its producer to pause."""
 _OVERHEAD_BYTES: Final = 200
 """What keeping a frame costs beside its bytes."""
 
