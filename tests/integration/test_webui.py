@@ -84,7 +84,7 @@ class OperatorCase(TestCase):
     def come_in(self, browser: Browser, link: str, **context: Any) -> Visitor:
         """Open the page, and wait until it is alive."""
         visitor = browser.visit(link, **context)
-        expect(visitor.page.locator("#verdict-text")).to_have_text("4 of 4 run")
+        expect(visitor.page.locator("#verdict-text")).to_have_text("5 of 5 run")
         return visitor
 
 
@@ -107,7 +107,7 @@ class DoorTests(OperatorCase):
             expect(second.page.locator("#door-why")).to_contain_text("has been used")
             second.screenshot("manager-door")
             first.page.reload()
-            expect(first.page.locator("#verdict-text")).to_have_text("4 of 4 run")
+            expect(first.page.locator("#verdict-text")).to_have_text("5 of 5 run")
             first.page.get_by_role("button", name="Log out").click()
             expect(first.page.locator("#door-why")).to_have_text("You have logged out.")
             first.page.reload()
@@ -180,7 +180,7 @@ class WatchingTests(OperatorCase):
             page = visitor.page
             os.kill(pid, signal.SIGKILL)
             expect(cell(page, "http-2", "Generation")).to_have_text("2")
-            expect(page.locator("#verdict-text")).to_have_text("4 of 4 run")
+            expect(page.locator("#verdict-text")).to_have_text("5 of 5 run")
             row(page, "http-2").get_by_role("button", name="Killed by SIGKILL.").click()
             story = page.get_by_role("dialog", name="Why http-2 ended")
             expect(story).to_contain_text("Killed by SIGKILL.")
@@ -279,17 +279,17 @@ class ActingTests(OperatorCase):
             page = visitor.page
             page.get_by_role("button", name="Update…").click()
             dialog = page.get_by_role("dialog", name="Update the workers?")
-            plan = ["replace http-1", "replace http-2", "replace ws-1"]
+            workers = ["http-1", "http-2", "ws-1", "ws-2"]
+            plan = [f"replace {worker}" for worker in workers]
             expect(dialog.locator("#ask-plan li")).to_have_text(plan)
             visitor.screenshot("manager-update")
             dialog.get_by_role("button", name="Update").click()
             action = page.locator("#activity .action")
             expect(action.locator(".action-what")).to_have_text("update http and ws")
             expect(action.locator(".action-state")).to_have_text("done")
-            expect(action.locator(".progress b")).to_have_text(
-                ["http-1", "http-2", "ws-1"]
-            )
-            for worker, generation in (("broker", "1"), ("http-1", "2"), ("ws-1", "2")):
+            expect(action.locator(".progress b")).to_have_text(workers)
+            generations = {"broker": "1", **dict.fromkeys(workers, "2")}
+            for worker, generation in generations.items():
                 expect(cell(page, worker, "Generation")).to_have_text(generation)
             expect(page.locator("#announce")).to_contain_text("done")
             visitor.screenshot("manager-updated")
@@ -307,12 +307,12 @@ class ActingTests(OperatorCase):
         link = await self.link(system)
         visitors: list[Visitor] = []
         await browser.run(lambda: visitors.append(self.come_in(browser, link)))
-        status, output = await system.command("scale", "-t", "ws", "2")
+        status, output = await system.command("scale", "-t", "ws", "3")
         self.assertEqual(0, status, output)
 
         def see() -> None:
             page = visitors[0].page
-            expect(row(page, "ws-2").locator(".word")).to_have_text("running")
+            expect(row(page, "ws-3").locator(".word")).to_have_text("running")
             expect(page.locator("#activity .action-meta")).to_contain_text("by cli")
 
         await browser.run(see)
