@@ -269,28 +269,34 @@ class ActingTests(OperatorCase):
         await browser.run(scenario)
         self.assertEqual(2, len(await system.ports("http")))
 
+    def expect_generations(self, page: Page, generations: dict[str, str]) -> None:
+        """Wait until the workers are of these generations."""
+        for worker, generation in generations.items():
+            expect(cell(page, worker, "Generation")).to_have_text(generation)
+
     async def test_update(self) -> None:
         """An update shows its plan, then each worker's progress; the audit log has it."""
         system, browser = await self.begin()
         link = await self.link(system)
+        workers = ["http-1", "http-2", "ws-1", "ws-2"]
 
         def scenario() -> None:
             visitor = self.come_in(browser, link)
             page = visitor.page
             page.get_by_role("button", name="Update…").click()
             dialog = page.get_by_role("dialog", name="Update the workers?")
-            workers = ["http-1", "http-2", "ws-1", "ws-2"]
-            plan = [f"replace {worker}" for worker in workers]
-            expect(dialog.locator("#ask-plan li")).to_have_text(plan)
+            expect(dialog.locator("#ask-plan li")).to_have_text(
+                [f"replace {worker}" for worker in workers]
+            )
             visitor.screenshot("manager-update")
             dialog.get_by_role("button", name="Update").click()
             action = page.locator("#activity .action")
             expect(action.locator(".action-what")).to_have_text("update http and ws")
             expect(action.locator(".action-state")).to_have_text("done")
             expect(action.locator(".progress b")).to_have_text(workers)
-            generations = {"broker": "1", **dict.fromkeys(workers, "2")}
-            for worker, generation in generations.items():
-                expect(cell(page, worker, "Generation")).to_have_text(generation)
+            self.expect_generations(
+                page, {"broker": "1", **dict.fromkeys(workers, "2")}
+            )
             expect(page.locator("#announce")).to_contain_text("done")
             visitor.screenshot("manager-updated")
 
