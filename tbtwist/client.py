@@ -124,6 +124,7 @@ class Program(Messaging):
         ended = threading.Event()
         self._thread.stop(ended.set)
         ended.wait(_GOODBYE_S)
+        self._ident = None  # another thread may get its number
 
     async def aclose(self) -> None:
         """Leave the bus, in asyncio code."""
@@ -197,6 +198,8 @@ class Program(Messaging):
         self, target: str, method: str, payload: object = None, timeout_s: float = 5.0
     ) -> Any:
         """Ask as `call`, and wait for the answer; in synchronous code."""
+        if self._closed:
+            raise NoBus
         self._check_thread("call_and_wait")
 
         def ask() -> Deferred[Any]:
@@ -206,8 +209,6 @@ class Program(Messaging):
                 target, PREFIX + method, to_plain(payload), timeout_s=timeout_s
             )
 
-        if self._closed:
-            raise NoBus
         return self._there(ask).result()
 
     # --- the way to the bus' thread

@@ -19,6 +19,7 @@ from tbtwist.net.listening import GivenListeners
 from tbtwist.observe.audit import AuditLog
 from tbtwist.observe.logs import WorkerLogs
 from tbtwist.roles.console import Console
+from tbtwist.roles.localnginx import LocalNginx
 from tbtwist.roles.process import Process
 from tbtwist.services import Background
 from tbtwist.status import Status, UpdateStep, WorkerStatus
@@ -79,6 +80,9 @@ class ManagerRole:
             data_dir=process.data_dir,
             now=process.now,
             random=process.random,
+            nginx=LocalNginx.of(
+                process.reactor, process.environ, process.settings.nginx
+            ),
         )
         port, record = self._supervisor, self._audit.write
         return WebUi(process.settings, around, port, self._feed, record)

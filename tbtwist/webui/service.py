@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import attrs
 from twisted.application.service import Service
@@ -22,11 +22,11 @@ from tbtwist.errors import PrivateFileUnusable
 from tbtwist.identity import RandomBytes
 from tbtwist.net.listening import bind_tcp, port_of, serve, url_of
 from tbtwist.services import Background, wait_until
+from tbtwist.webui.accounts import NginxFacts
 from tbtwist.webui.api import Api
 from tbtwist.webui.door import Door, Record
 from tbtwist.webui.feed import Feed
 from tbtwist.webui.gate import Gate
-from tbtwist.webui.nginx import LocalNginx
 from tbtwist.webui.pages import load_pages
 from tbtwist.webui.site import Bounded, make_factory
 
@@ -39,6 +39,18 @@ _BACKLOG: Final = 128
 _GOODBYE_S: Final = 1.0
 
 
+class FrontNginx(Protocol):
+    """The nginx in front, as far as the API goes."""
+
+    async def facts(self) -> NginxFacts:
+        """Return what is known about it."""
+        ...
+
+    async def reload(self) -> None:
+        """Let it read its configuration, or raise `Refused` with its words."""
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class Around:
     """What the service gets from outside; ``now`` is the wall clock."""
@@ -48,6 +60,7 @@ class Around:
     data_dir: Path
     now: Callable[[], float]
     random: RandomBytes
+    nginx: FrontNginx
 
 
 def cluster_secret(around: Around) -> bytes:
@@ -120,11 +133,10 @@ class WebUi(Service):
             secret, manager.web_ui_host, reactor.seconds, self._around.random
         )
         gate.cookie = f"tbtwist_manager_{port_of(self._listener)}"
-        self._nginx = LocalNginx(reactor, self._around.environ, self._settings.nginx)
         api = Api(
             self._port,
             self._feed,
-            lambda: Deferred.fromCoroutine(self._nginx.reload()),
+            lambda: Deferred.fromCoroutine(self._around.nginx.reload()),
             manager.stop_timeout_s,
         )
         door = Door(gate, api, load_pages(), self._record)
@@ -146,7 +158,7 @@ class WebUi(Service):
         )
 
     async def _look_for_nginx(self) -> None:
-        self._feed.nginx = await self._nginx.facts()
+        self._feed.nginx = await self._around.nginx.facts()
 
     @override
     def stopService(self) -> Deferred[None]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twisted.internet import reactor  # noqa: TID251 - it starts processes
+from twisted.internet import reactor  # noqa: TID251 - it has the threads
 from twisted.trial.unittest import TestCase
 
 from tbtwist.config.schema import Nginx
 from tbtwist.errors import Refused
 from tbtwist.webui.accounts import NginxFacts
-from tbtwist.webui.nginx import LocalNginx
+from tbtwist.roles.localnginx import LocalNginx
 
 SCRIPT = """#!/bin/sh
 echo "$@" >> {log}
 case "$1" in
   -v) echo "nginx version: nginx/1.22.1" >&2;;
-  -t) test ! -e {broken} || {{ echo "[emerg] unknown directive" >&2; exit 1; }};;
+  -T) test ! -e {broken} || {{ echo "[emerg] unknown directive" >&2; exit 1; }};;
 esac
 """
 
@@ -36,7 +36,7 @@ class NginxTests(TestCase):
 
     def nginx(self, **settings: str) -> LocalNginx:
         """Return it."""
-        return LocalNginx(reactor, self.environ, Nginx(**settings))  # type: ignore[arg-type]
+        return LocalNginx.of(reactor, self.environ, Nginx(**settings))  # type: ignore[arg-type]
 
     async def test_facts(self) -> None:
         """Its version is told, and whether the configured certificate is there."""
@@ -50,7 +50,15 @@ class NginxTests(TestCase):
     async def test_reload(self) -> None:
         """It is asked to reload after its configuration was checked."""
         await self.nginx().reload()
-        self.assertEqual("-t\n-s reload\n", self.log.read_text())
+        self.assertEqual("-T\n-s reload\n", self.log.read_text())
+
+    async def test_missing(self) -> None:
+        """Where there is none, that is told, and a reload is refused."""
+        self.environ["NGINX_PATH"] = str(self.folder / "none")
+        self.assertEqual(NginxFacts(), await self.nginx().facts())
+        with self.assertRaises(Refused) as caught:
+            await self.nginx().reload()
+        self.assertEqual(501, caught.exception.status)
 
     async def test_broken(self) -> None:
         """A configuration that is broken is not loaded, and nginx' words are told."""
@@ -59,4 +67,4 @@ class NginxTests(TestCase):
             await self.nginx().reload()
         self.assertEqual(502, caught.exception.status)
         self.assertIn("unknown directive", caught.exception.message)
-        self.assertEqual("-t\n", self.log.read_text())
+        self.assertEqual("-T\n", self.log.read_text())
