@@ -8,7 +8,7 @@ from pathlib import Path
 from tbtwist.config.reading import Reading, Source, Surroundings, read
 
 HOME = Path("/home/ada")
-CWD = Path("/srv/work")
+CWD = Path("/srv/here")
 FOLDER = Path("/srv/site")
 
 

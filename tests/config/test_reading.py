@@ -159,9 +159,9 @@ class PathTests(SynchronousTestCase):
     def test_relative_in_a_variable(self) -> None:
         """A relative folder in a variable is relative to the working directory."""
         found = settings("data_dir: x", TB_DATA_DIR="data", TB_STATIC_ROOT="dist")
-        self.assertEqual(found.data_dir, "/srv/site/data")
-        self.assertEqual(found.nginx.static_root, "/srv/site/dist")
-        self.assertEqual(found.http_worker.static_root, "/srv/site/dist")
+        self.assertEqual(found.data_dir, "/srv/here/data")
+        self.assertEqual(found.nginx.static_root, "/srv/here/dist")
+        self.assertEqual(found.http_worker.static_root, "/srv/here/dist")
 
     def test_home(self) -> None:
         """``~`` is the home folder."""

@@ -9,8 +9,8 @@ from twisted.trial.unittest import TestCase
 
 from tbtwist.config.schema import Nginx
 from tbtwist.errors import Refused
-from tbtwist.webui.accounts import NginxFacts
 from tbtwist.roles.localnginx import LocalNginx
+from tbtwist.webui.accounts import NginxFacts
 
 SCRIPT = """#!/bin/sh
 echo "$@" >> {log}
