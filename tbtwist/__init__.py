@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from tbtwist.apps.result import Result as Result
     from tbtwist.apps.runner import deferred_to_future as deferred_to_future
     from tbtwist.client import connect as connect, connect_async as connect_async
+    from tbtwist.tracing import (
+        Trace as Trace,
+        current_trace as current_trace,
+        use_trace as use_trace,
+    )
 
 __version__ = "0.1.0"
 
@@ -22,23 +27,29 @@ _PUBLIC = {
     "App": "tbtwist.apps.registry",
     "RequestData": "tbtwist.apps.request",
     "Result": "tbtwist.apps.result",
+    "Trace": "tbtwist.tracing",
     "connect": "tbtwist.client",
     "connect_async": "tbtwist.client",
+    "current_trace": "tbtwist.tracing",
     "deferred_to_future": "tbtwist.apps.runner",
     "export": "tbtwist.apps.registry",
     "get_app": "tbtwist.apps.registry",
+    "use_trace": "tbtwist.tracing",
 }
 
 __all__ = [
     "App",
     "RequestData",
     "Result",
+    "Trace",
     "__version__",
     "connect",
     "connect_async",
+    "current_trace",
     "deferred_to_future",
     "export",
     "get_app",
+    "use_trace",
 ]
 
 

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId
 from tbtwist.status import Role, Status, UpdateStep
+from tbtwist.tracing import Trace
 
 # --- the bus -----------------------------------------------------------------
 
@@ -153,20 +154,27 @@ class EventBus(Protocol):
         """
 
     def call(
-        self, target: str, method: str, payload: object, *, timeout_s: float
+        self,
+        target: str,
+        method: str,
+        payload: object,
+        *,
+        timeout_s: float,
+        trace: Trace | None = None,
     ) -> Deferred[Any]:
         """Ask and get the answer, or an error in time.
 
         ``target`` is a slot (``http-1``: its newest ready generation), a role
         (``http``: any ready one) or all of a role (``http*``: a list of answers).
-        Fails with `Unroutable` at once, `CallTimeout`, or `CallRefused`.
+        Whoever answers works under ``trace``, in a span of their own. Fails with
+        `Unroutable` at once, `CallTimeout`, or `CallRefused`.
         """
 
     def serve(self, method: str, handler: CallHandler) -> None:
-        """Answer calls of ``method``."""
+        """Answer calls of ``method``, each under its trace."""
 
     def on_delivery(self, handler: DeliveryHandler) -> None:
-        """Handle what arrives on lanes (http workers)."""
+        """Handle what arrives on lanes (http workers), each under its trace."""
 
     def on_send(self, handler: SendHandler) -> None:
         """Handle what is sent to connections of ours (ws workers)."""
@@ -263,7 +271,13 @@ class AppPort(Protocol):
         """As `EventBus.subscribe`."""
 
     def call(
-        self, target: str, method: str, payload: object, *, timeout_s: float
+        self,
+        target: str,
+        method: str,
+        payload: object,
+        *,
+        timeout_s: float,
+        trace: Trace | None = None,
     ) -> Deferred[Any]:
         """As `EventBus.call`."""
 

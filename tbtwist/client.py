@@ -38,6 +38,7 @@ from tbtwist.errors import NoBroker, NoBus
 from tbtwist.identity import CLIENT_ROLE, WorkerId
 from tbtwist.net.loopreactor import LoopReactor
 from tbtwist.services import Background
+from tbtwist.tracing import current_trace
 
 _log = Logger()
 
@@ -201,12 +202,17 @@ class Program(Messaging):
         if self._closed:
             raise NoBus
         self._check_thread("call_and_wait")
+        trace = current_trace()
 
         def ask() -> Deferred[Any]:
             if self._bus is None:
                 raise NoBus
             return self._bus.call(
-                target, PREFIX + method, to_plain(payload), timeout_s=timeout_s
+                target,
+                PREFIX + method,
+                to_plain(payload),
+                timeout_s=timeout_s,
+                trace=trace,
             )
 
         return self._there(ask).result()

@@ -13,6 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+from tbtwist.tracing import Trace, continued
 
 
 class EventType(StrEnum):
@@ -38,8 +41,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The header of a message: who says what to whom.
 
     ``payload`` has only what msgpack can carry: None, bool, int, float, str,
-    bytes, lists and dicts with string keys. ``ttl`` is in seconds. Values, which
-    refer to nobody who refers to them: the garbage collector need not look at them.
+    bytes, lists and dicts with string keys. ``ttl`` is in seconds. The trace that it
+    was sent under is not in the message where there is none. Values, which refer to
+    nobody who refers to them: the garbage collector need not look at them.
     """
 
     type: str
@@ -49,6 +53,21 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     correlation_id: str = ""
     timestamp: float = 0.0
     ttl: float = 60.0
+    traceparent: str | UnsetType = UNSET
+    tracestate: str | UnsetType = UNSET
+
+    def traced(self, trace: Trace | None) -> Event:
+        """Return this event as sent under ``trace``, if there is one."""
+        if trace is None:
+            return self
+        parent, state = trace.traceparent, trace.state or UNSET
+        return msgspec.structs.replace(self, traceparent=parent, tracestate=state)
+
+    def continued(self) -> Trace | None:
+        """Return the span of whoever handles this, if it was sent under a trace."""
+        if not self.traceparent:
+            return None
+        return continued(self.traceparent, self.tracestate or "")
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,6 +80,10 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def conn_id(self) -> str:
         """Return the connection that this is about, or the empty string."""
         return str(self.event.payload.get("conn_id", ""))
+
+    def traced(self, trace: Trace | None) -> Item:
+        """Return this item as sent under ``trace``, if there is one."""
+        return self if trace is None else Item(self.event.traced(trace), self.body)
 
 
 class Delivery(msgspec.Struct, frozen=True):

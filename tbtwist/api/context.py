@@ -154,4 +154,5 @@ def request_data(
         session_id=session.session_id,
         client_ip=request.client_ip,
         files=arguments.files,
+        trace=request.trace,
     )

@@ -14,7 +14,8 @@ from tbtwist.config.schema import Settings
 
 METHODS: Final = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _ALLOWED_HEADERS: Final = (
-    "Content-Type, Authorization, X-Requested-With, Accept, Origin, X-Session-Token"
+    "Content-Type, Authorization, X-Requested-With, Accept, Origin, X-Session-Token, "
+    "Traceparent, Tracestate"
 )
 _MAX_AGE_S: Final = 86_400
 _LOCAL: Final = re.compile(

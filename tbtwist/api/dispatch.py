@@ -45,6 +45,7 @@ from tbtwist.boundaries import BusFigures
 from tbtwist.config.schema import Settings
 from tbtwist.errors import Refused
 from tbtwist.identity import RandomBytes
+from tbtwist.tracing import CURRENT
 
 _log = Logger()
 
@@ -167,8 +168,11 @@ class Dispatcher:
     async def handle(self, request: Request) -> Response:
         """Answer ``request``; only a cancellation raises.
 
-        Uploads are gone when this returns, or when a stream is closed.
+        Uploads are gone when this returns, or when a stream is closed. The context
+        of whoever awaits this is under the request's trace from now on.
         """
+        if request.trace is not CURRENT.get():
+            CURRENT.set(request.trace)
         began_at = self.seconds()
         request_id = self._request_id(request)
         kept = False

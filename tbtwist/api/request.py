@@ -10,6 +10,7 @@ import attrs
 from msgspec import UNSET
 
 from tbtwist.apps.uploads import UploadedFile
+from tbtwist.tracing import Trace
 
 Fields = Mapping[str, Any]
 Files = Mapping[str, UploadedFile | list[UploadedFile]]
@@ -48,7 +49,7 @@ class Request:
     ``path`` is percent-decoded once, ``query`` is as it came, without the
     question mark. Header names are in lower case. ``client_ip`` is the client's,
     not the proxy's; ``secure`` says whether the client speaks TLS. ``id`` is empty
-    where nobody has named the request yet.
+    where nobody has named the request yet. ``trace`` is the span that answers it.
     """
 
     method: str
@@ -59,6 +60,7 @@ class Request:
     client_ip: str = ""
     secure: bool = False
     id: str = ""
+    trace: Trace | None = None
 
     @property
     def content_type(self) -> str:

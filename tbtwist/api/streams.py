@@ -30,6 +30,7 @@ from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.result import EVENT_STREAM
 from tbtwist.apps.runner import Runner
 from tbtwist.errors import DeadlinePassed, PoolFull, StreamStopped
+from tbtwist.tracing import CURRENT, Trace, current_trace
 
 _log = Logger()
 _CLOSE_S: Final = 5.0
@@ -47,7 +48,8 @@ class WrongLength(Exception):
 class Stream:
     """A `tbtwist.api.response.StreamBody`; ``cleanups`` are called once, in the end.
 
-    All but `next` and `close` happens on the loop of application code.
+    All but `next` and `close` happens on the loop of application code, under the
+    trace of the request that made it.
     """
 
     _pieces: Pieces
@@ -55,6 +57,7 @@ class Stream:
     _runner: Runner
     _pool: SyncPool
     _live: set[Stream]
+    _trace: Trace | None = attrs.field(factory=current_trace, init=False)
     _task: asyncio.Task[None] | None = attrs.field(default=None, init=False)
     _piece: asyncio.Future[bytes] | None = attrs.field(default=None, init=False)
     _wanted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -100,6 +103,7 @@ class Stream:
 
     def _start(self, work: Any) -> asyncio.Task[None]:
         self._live.add(self)
+        CURRENT.set(self._trace)
         self._task = task = asyncio.get_running_loop().create_task(work)
         return task
 

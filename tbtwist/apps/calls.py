@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from inspect import isawaitable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
 from tbtwist.apps.crossing import (
@@ -31,6 +31,7 @@ from tbtwist.errors import (
     PoolFull,
     TbtwistError,
 )
+from tbtwist.tracing import current_trace, within
 
 _log = Logger()
 
@@ -80,7 +81,8 @@ async def perform_on_reactor(call: Call) -> Any:
     Raises:
         NoReactor: there is none, because another server runs this application.
     """
-    return await on_reactor(_way_to_reactor(), call)
+    way, trace = _way_to_reactor(), current_trace()
+    return await on_reactor(way, within, trace, maybeDeferred, call)
 
 
 async def awaited(value: Any) -> Any:

@@ -11,8 +11,9 @@ from twisted.logger import Logger
 
 from tbtwist.apps.encoding import to_plain
 from tbtwist.boundaries import CallHandler, IncomingCall
-from tbtwist.events import Publication
+from tbtwist.events import Event, Publication
 from tbtwist.services import Background
+from tbtwist.tracing import awaited_within
 
 _log = Logger()
 
@@ -39,7 +40,7 @@ class EventFeed:
         self._topic = topic
         self._handler = handler
         self._run = run
-        self._waiting: deque[Mapping[str, Any]] = deque()
+        self._waiting: deque[Event] = deque()
         self._busy = False
         self._background = Background()
 
@@ -48,7 +49,7 @@ class EventFeed:
         if len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             return
-        self._waiting.append(publication.item.event.payload)
+        self._waiting.append(publication.item.event)
         if not self._busy:
             self._busy = True
             self._background.spawn(f"events of {self._topic}", self._drain())
@@ -61,7 +62,9 @@ class EventFeed:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                await self._hand_over(self._waiting.popleft())
+                event = self._waiting.popleft()
+                trace = event.continued()
+                await awaited_within(trace, self._hand_over, event.payload)
         finally:
             self._busy = False
 

@@ -23,6 +23,7 @@ from tbtwist.apps.signature import Call
 from tbtwist.boundaries import AppPort, Subscription
 from tbtwist.errors import NoBus
 from tbtwist.events import Event, EventType, Item
+from tbtwist.tracing import current_trace, within
 
 H = TypeVar("H", bound=Handler)
 
@@ -105,8 +106,8 @@ class Messaging:
             NoBus: there is no bus.
         """
         outbox = self._connected().outbox
-        item = items.send(conn_id, Message.of(data))
-        await on_reactor(outbox.call_on_reactor, outbox.port.send, item)
+        item = items.send(conn_id, Message.of(data)).traced(current_trace())
+        await on_reactor(outbox.call_on_reactor, within, None, outbox.port.send, item)
 
     def ws_broadcast(
         self, channel: str, data: object, exclude: str | Iterable[str] = ()
@@ -223,20 +224,26 @@ class Messaging:
     async def _ask(
         self, target: str, method: str, payload: object, timeout_s: float
     ) -> Any:
-        outbox = self._connected().outbox
+        outbox, trace = self._connected().outbox, current_trace()
 
         def ask() -> Any:
             return outbox.port.call(
-                target, PREFIX + method, to_plain(payload), timeout_s=timeout_s
+                target,
+                PREFIX + method,
+                to_plain(payload),
+                timeout_s=timeout_s,
+                trace=trace,
             )
 
-        return await on_reactor(outbox.call_on_reactor, ask)
+        return await on_reactor(outbox.call_on_reactor, within, None, ask)
 
     def _send(self, item: Item) -> bool:
-        return self._line is not None and self._line.outbox.send(item)
+        sent = item.traced(current_trace())
+        return self._line is not None and self._line.outbox.send(sent)
 
     def _publish(self, topic: str, item: Item) -> bool:
-        return self._line is not None and self._line.outbox.publish(topic, item)
+        sent = item.traced(current_trace())
+        return self._line is not None and self._line.outbox.publish(topic, sent)
 
     def _when_connected(self, begin: Callable[..., None], *args: Any) -> None:
         line = self._line

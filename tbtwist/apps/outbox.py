@@ -15,6 +15,7 @@ from tbtwist.boundaries import AppPort
 from tbtwist.errors import TbtwistError
 from tbtwist.events import Item
 from tbtwist.identity import conn_owner
+from tbtwist.tracing import within
 
 _log = Logger()
 
@@ -33,7 +34,7 @@ class Outbox:
     """The way of an application's items to the bus.
 
     Bounded: when `MAX_PENDING` sends are not done, further ones are refused and
-    counted in ``refused``.
+    counted in ``refused``. The bus' own work is under nobody's trace: items carry it.
     """
 
     def __init__(self, port: AppPort, call_on_reactor: CallOnReactor) -> None:
@@ -48,12 +49,12 @@ class Outbox:
         if conn_owner(item.conn_id) is None or not self._take():
             return False
         ticket = _Ticket()
-        self.call_on_reactor(self._send, item, ticket)
+        self.call_on_reactor(within, None, self._send, item, ticket)
         return not ticket.refused
 
     def publish(self, topic: str, item: Item) -> bool:
         """Hand a publication over."""
-        self.call_on_reactor(self._publish, topic, item)
+        self.call_on_reactor(within, None, self._publish, topic, item)
         return True
 
     def _take(self) -> bool:

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from tbtwist.apps.uploads import UploadedFile
 from tbtwist.auth.session import ADMIN, USER, SessionData
+from tbtwist.tracing import Trace
 
 _LEVELS: Final = (ADMIN, 1, 2)
 
@@ -236,7 +237,8 @@ class RequestData:
     What is no attribute here is looked up in ``request``, so ``request.method``
     and ``request.query_params`` work. ``data`` and ``form_data`` are what a client
     sent under these names to a function that takes no such parameter (R8.3).
-    ``files`` are the uploads by their fields; a field of several is a list.
+    ``files`` are the uploads by their fields; a field of several is a list. ``trace``
+    is the span of this call, if whoever asked for it works under a trace.
     """
 
     request: RequestInfo = attrs.Factory(RequestInfo)
@@ -245,6 +247,15 @@ class RequestData:
     client_ip: str = ""
     data: Any = None
     files: Mapping[str, UploadedFile | list[UploadedFile]] = attrs.Factory(dict)
+    trace: Trace | None = attrs.field(default=None, repr=False)
+
+    @property
+    def traceparent(self) -> str | None:
+        """Return the header for whoever is asked for something because of this call.
+
+        It names our own span; ``headers.traceparent`` is the one that came.
+        """
+        return None if self.trace is None else self.trace.traceparent
 
     @property
     def is_authenticated(self) -> bool:

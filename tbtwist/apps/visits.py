@@ -13,6 +13,7 @@ from tbtwist.apps.functions import SocketHandlers
 from tbtwist.apps.request import AppSession, RequestData, RequestInfo
 from tbtwist.auth.access import Subject
 from tbtwist.events import Delivery
+from tbtwist.tracing import current_trace
 
 _PREFIX: Final = "/ws/"
 _TOKENS: Final = frozenset({"session_token", "token"})
@@ -86,7 +87,7 @@ class Visit:
             path=self.path,
             query_params={k: v for k, v in query if k not in _TOKENS},
         )
-        return RequestData(info, session, session.session_id)
+        return RequestData(info, session, session.session_id, trace=current_trace())
 
 
 def route(path: str, known: Mapping[str, SocketHandlers]) -> SocketHandlers | None:

@@ -35,6 +35,7 @@ from tbtwist.errors import (
 )
 from tbtwist.events import Event
 from tbtwist.services import Background
+from tbtwist.tracing import Trace, awaited_within
 
 _log = Logger()
 
@@ -91,19 +92,24 @@ class Calls:
     # --- the one who asks
 
     def call(
-        self, target: str, method: str, payload: object, timeout_s: float
+        self,
+        target: str,
+        method: str,
+        payload: object,
+        timeout_s: float,
+        trace: Trace | None = None,
     ) -> Deferred[Any]:
         """As `EventBus.call`."""
         done: Deferred[Any] = Deferred()
         question = Question(target, method, timeout_s, done)
         try:
-            self._ask(question, payload)
+            self._ask(question, payload, trace)
         except TbtwistError as error:
             self._around.counters[f"call: {type(error).__name__}"] += 1
             done.errback(error)
         return done
 
-    def _ask(self, question: Question, payload: object) -> None:
+    def _ask(self, question: Question, payload: object, trace: Trace | None) -> None:
         if self._closed:
             raise Unroutable(target=question.target)
         limit = self._around.config.calls
@@ -119,7 +125,7 @@ class Calls:
                 payload={"method": question.method, "payload": payload},
                 correlation_id=number,
                 ttl=question.timeout_s,
-            )
+            ).traced(trace)
         )
         question.header = header
         self._hand_over(question)
@@ -244,27 +250,31 @@ class Calls:
         return self._wire.transmit(frames)
 
     async def _answer(self, origin: str, event: Event, way: Way) -> None:
-        verb, payload = Verb.REFUSED, await self._refusal_or_result(origin, event)
+        trace = event.continued()
+        outcome = awaited_within(trace, self._refusal_or_result, origin, event)
+        verb, payload = Verb.REFUSED, await outcome
         if "result" in payload:
             verb = Verb.REPLY
         try:
-            header = self._header(event.correlation_id, payload)
+            header = self._header(event.correlation_id, payload, trace)
         except BadFrame as error:
             verb = Verb.REFUSED
             reason = f"the answer cannot travel: {error.reason}"
-            header = self._header(event.correlation_id, {"reason": reason})
+            header = self._header(event.correlation_id, {"reason": reason}, trace)
         route = encode_route(verb, origin, self._identity)
         if not way(origin, (route, header)):
             self._around.counters["call: answer not sent"] += 1
 
-    def _header(self, number: str, payload: dict[str, object]) -> bytes:
+    def _header(
+        self, number: str, payload: dict[str, object], trace: Trace | None
+    ) -> bytes:
         return encode_event(
             Event(
                 type="bus.reply",
                 source=self._identity,
                 payload=payload,
                 correlation_id=number,
-            )
+            ).traced(trace)
         )
 
     async def _refusal_or_result(self, origin: str, event: Event) -> dict[str, object]:

@@ -50,6 +50,7 @@ from tbtwist.errors import BadFrame
 from tbtwist.events import Item
 from tbtwist.identity import WorkerId
 from tbtwist.services import wait_until_twice
+from tbtwist.tracing import Trace
 
 
 class BusCore:
@@ -216,10 +217,16 @@ class BusCore:
         return self._sends.send(item)
 
     def call(
-        self, target: str, method: str, payload: object, *, timeout_s: float
+        self,
+        target: str,
+        method: str,
+        payload: object,
+        *,
+        timeout_s: float,
+        trace: Trace | None = None,
     ) -> Deferred[Any]:
         """As `EventBus.call`."""
-        return self._calls.call(target, method, payload, timeout_s)
+        return self._calls.call(target, method, payload, timeout_s, trace)
 
     def serve(self, method: str, handler: CallHandler) -> None:
         """As `EventBus.serve`."""

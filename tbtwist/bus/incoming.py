@@ -16,6 +16,7 @@ from tbtwist.errors import BadFrame
 from tbtwist.events import Delivery
 from tbtwist.identity import WorkerId
 from tbtwist.services import Background
+from tbtwist.tracing import awaited_within, within
 
 _log = Logger()
 
@@ -102,19 +103,23 @@ class Deliveries:
     async def _handle(
         self, record: Record, parcel: Parcel, handler: DeliveryHandler
     ) -> list[Packed]:
-        stamp = parcel.stamp
+        stamp, trace = parcel.stamp, None
         try:
             item = unpack(parcel.items[0])
+            trace = item.event.continued()
             again = record.redelivered(stamp)
             if again:
                 self._around.counters["redelivered"] += 1
             self._around.done["handled"] += 1
             delivery = Delivery(record.origin, stamp.key, stamp.number, item, again)
-            return [pack(reply) for reply in await handler(delivery)]
+            replies = await awaited_within(trace, handler, delivery)
+            return [pack(reply.traced(trace)) for reply in replies]
         except BaseException:  # or the key would be deaf from now on
             if self._closed:
                 raise
-            _log.failure(
+            within(
+                trace,
+                _log.failure,
                 "handling item {number} of {key} failed",
                 number=stamp.number,
                 key=stamp.key,

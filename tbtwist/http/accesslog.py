@@ -2,7 +2,7 @@
 
 A request only leaves a tuple here. Lines are made and written in one call when
 a tenth of a second has passed or enough have gathered. There is no query in
-them, no header but the request id, and nothing secret.
+them, no header but the request id and the trace, and nothing secret.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import msgspec
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from tbtwist.tracing import Trace
+
 _log = Logger(namespace="tbtwist.access")
 
 FLUSH_S: Final = 0.1
 _BATCH: Final = 500
 
 AccessFormat = Literal["text", "json"]
-Record = tuple[float, str, str, str, int, int, float, str]
-"""Wall time, client, method, path, status, bytes of body, seconds, request id."""
+Record = tuple[float, str, str, str, int, int, float, str, Trace | None]
+"""Wall time, client, method, path, status, bytes of body, seconds, request id, trace."""
 
 
 def _clean(text: str) -> str:
@@ -54,10 +56,18 @@ def _text_lines(records: list[Record]) -> str:
     return "".join(
         [
             f"{stamp(at)} info [tbtwist.access] {client} {method} {_clean(path)} "
-            f"{status} {size} {seconds * 1000:.1f}ms {request_id}\n"
-            for at, client, method, path, status, size, seconds, request_id in records
+            f"{status} {size} {seconds * 1000:.1f}ms {request_id}{_named(trace)}\n"
+            for at, client, method, path, status, size, seconds, request_id, trace in (
+                records
+            )
         ]
     )
+
+
+def _named(trace: Trace | None) -> str:
+    if trace is None:
+        return ""
+    return f" trace_id={trace.trace_id} span_id={trace.span_id}"
 
 
 def _json_lines(records: list[Record]) -> str:
@@ -75,9 +85,12 @@ def _json_lines(records: list[Record]) -> str:
                 "bytes": size,
                 "duration_ms": round(seconds * 1000, 1),
                 "request_id": request_id,
+                **(trace.fields() if trace else {}),
             }
         )
-        for at, client, method, path, status, size, seconds, request_id in records
+        for at, client, method, path, status, size, seconds, request_id, trace in (
+            records
+        )
     ]
     return b"\n".join([*lines, b""]).decode()
 

@@ -13,6 +13,7 @@ from tbtwist.api.request import ParsedBody, Request
 from tbtwist.api.response import FileBody, Response, reason_phrase
 from tbtwist.errors import Refused
 from tbtwist.net.proxies import TrustedProxies
+from tbtwist.tracing import continued, current_trace
 
 Environ = Mapping[str, Any]
 _BLOCK: Final = 64 * 1024
@@ -28,9 +29,11 @@ class Input(Protocol):
 def read_head(environ: Environ, proxies: TrustedProxies) -> Request:
     """Return the request without its body; an unreadable path is empty.
 
-    ``PATH_INFO`` holds bytes that look like latin-1 (PEP 3333); they are UTF-8.
+    ``PATH_INFO`` holds bytes that look like latin-1 (PEP 3333); they are UTF-8. Our
+    own server calls us under the request's trace already.
     """
     headers = dict(_headers(environ))
+    parent, state = headers.get("traceparent", ""), headers.get("tracestate", "")
     peer = environ.get("REMOTE_ADDR", "")
     path = (environ.get("PATH_INFO") or "/").encode("latin-1")
     query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
@@ -45,6 +48,7 @@ def read_head(environ: Environ, proxies: TrustedProxies) -> Request:
             environ.get("wsgi.url_scheme", "http"),
             headers.get("x-forwarded-proto", ""),
         ),
+        trace=current_trace() or continued(parent, state),
     )
 
 

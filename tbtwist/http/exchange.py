@@ -12,6 +12,7 @@ from tbtwist.http.outflow import Outflow
 from tbtwist.http.parsing import Head
 from tbtwist.http.writing import head_bytes, status_line
 from tbtwist.net.proxies import TrustedProxies
+from tbtwist.tracing import Trace, continued
 
 CLIENT_LEFT: Final = 499
 _ALWAYS_ANSWERED: Final = frozenset({b"/health", b"/ready"})
@@ -59,7 +60,7 @@ class Exchange:
     __slots__ = (
         "_began_at", "_open", "chunked", "client_ip", "head", "headers", "house",
         "keep_alive", "lane", "line", "request_id", "secure", "sent_bytes", "silent",
-        "status",
+        "status", "trace",
     )  # fmt: skip
 
     def __init__(self, line: Line, head: Head) -> None:
@@ -71,6 +72,8 @@ class Exchange:
         valid = REQUEST_ID.match(given)
         self.request_id = given if valid else house.new_request_id()
         headers["x-request-id"] = self.request_id
+        parent = headers.get("traceparent")
+        self.trace = None if parent is None else self._continue(parent)
         self.client_ip, self.secure = line.peer, False
         if line.behind_proxy:
             self._believe_proxy(house.proxies)
@@ -82,6 +85,10 @@ class Exchange:
         self._open = True
         self._began_at = house.reactor.seconds()
         house.health.request_started()
+
+    def _continue(self, parent: str) -> Trace | None:
+        state = self.headers.get("tracestate", "")
+        return continued(parent, state, self.house.dispatcher.random)
 
     def _believe_proxy(self, proxies: TrustedProxies) -> None:
         get = self.headers.get
@@ -207,6 +214,6 @@ class Exchange:
             path = head.raw_path.decode("latin-1")
             house.access_log.add(
                 (now, self.client_ip, head.method, path, status, self.sent_bytes,
-                 took_s, self.request_id)
+                 took_s, self.request_id, self.trace)
             )  # fmt: skip
         return True

@@ -17,6 +17,7 @@ from tbtwist.errors import Refused
 from tbtwist.http.exchange import Exchange
 from tbtwist.http.outflow import PIECE
 from tbtwist.http.writing import LAST_CHUNK, chunk
+from tbtwist.tracing import within
 
 _log = Logger()
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class ApiLane:
             client_ip=exchange.client_ip,
             secure=exchange.secure,
             id=exchange.request_id,
+            trace=exchange.trace,
         )
         self._reader = (
             self._dispatcher.body_reader(self._request) if head.length else None
@@ -71,7 +73,11 @@ class ApiLane:
         self._clean()
 
     async def _run(self) -> None:
-        response = await self._dispatcher.handle(self._request)
+        answering = self._dispatcher.handle(self._request)
+        if self._request.trace is None:
+            response = await answering
+        else:  # in a context of its own: what comes after is no part of the trace
+            response = await Deferred.fromCoroutine(answering)
         self._exchange.has_run()
         if isinstance(response.body, bytes):
             self._clean()
@@ -83,7 +89,8 @@ class ApiLane:
         """The client has left, or an answer broke off in the middle: cut it."""
         self._clean()
         if not failure.check(CancelledError):
-            _log.failure("an answer broke off", failure=failure)
+            trace = self._request.trace
+            within(trace, _log.failure, "an answer broke off", failure)
         self._exchange.line.abort()
 
     def _clean(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
 
+import attrs
 from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import IResource, Resource, getChildForRequest
 from twisted.web.server import Site
@@ -25,6 +26,7 @@ from tbtwist.http.mounts import NO_MOUNTS, Mounts, WsgiCallable
 from tbtwist.http.static import static_root
 from tbtwist.http.writing import ServerLines
 from tbtwist.net.proxies import TrustedProxies
+from tbtwist.tracing import Trace, within
 
 
 class _PacedDoor:
@@ -42,6 +44,20 @@ class _PacedDoor:
     def callFromThread(self, call: Callable[..., object], *args: Any) -> None:
         """Call on the reactor's thread, when there is room."""
         self._door.callFromThread(self._carrier.call_when_room, lambda: call(*args))
+
+
+@attrs.frozen
+class _TracedThreads:
+    """The threads, for a request that is answered under a trace from end to end."""
+
+    _threads: ThreadPool
+    _trace: Trace
+
+    def callInThread(  # noqa: N802 - Twisted's name
+        self, call: Callable[..., object]
+    ) -> None:
+        """Call in a thread, under the trace."""
+        self._threads.callInThread(within, self._trace, call)
 
 
 class Front(Resource):
@@ -91,7 +107,11 @@ class Front(Resource):
 
     def _render_wsgi(self, called: WsgiCallable, request: Any) -> Any:
         door = _PacedDoor(self._door, request)
-        return WSGIResource(door, self._threads, called).render(request)
+        trace = request.channel.exchange.trace
+        threads = (
+            self._threads if trace is None else _TracedThreads(self._threads, trace)
+        )
+        return WSGIResource(door, threads, called).render(request)
 
 
 class TbtwistSite(Site):

@@ -26,6 +26,7 @@ from tbtwist.api.response import header_value
 from tbtwist.http.exchange import Exchange
 from tbtwist.http.pages import FAILED
 from tbtwist.http.pulling import Pull
+from tbtwist.tracing import within
 
 _log = Logger()
 _IN_MEMORY: Final = 64 * 1024
@@ -50,6 +51,7 @@ class TreeRequest(Request):
     def __init__(self, carrier: _Carrier) -> None:
         super().__init__(carrier, parsePOSTFormSubmission=False)
         exchange = carrier.exchange
+        self._trace = exchange.trace
         self.requestHeaders = _headers(exchange)
         self.content: Any = _storage(exchange.head.length)
         self.parseCookies()
@@ -62,7 +64,8 @@ class TreeRequest(Request):
     @override
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer 500 without a word about us, and log what happened."""
-        self._log.failure("a request failed", failure=reason)
+        trace = self._trace
+        within(trace, self._log.failure, "a request failed", reason)
         if self.startedWriting:
             self.loseConnection()
             return reason

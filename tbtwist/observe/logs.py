@@ -21,6 +21,8 @@ from twisted.logger import (
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
+from tbtwist.tracing import current_trace
+
 LogFormat = Literal["text", "json"]
 LEVELS: Final = {
     "DEBUG": LogLevel.debug,
@@ -50,13 +52,18 @@ def text_line(event: LogEvent) -> str:
 
 
 def json_line(event: LogEvent) -> str:
-    """Return one JSON object a line, with the event's own fields beside it."""
+    """Return one JSON object a line, with the event's own fields beside it.
+
+    Observers are called by whoever logs, so the current trace is the record's.
+    """
     record: dict[str, object] = {
         "time": _time_of(event),
         "level": event.get("log_level", LogLevel.info).name,
         "logger": event.get("log_namespace", "-"),
         "message": formatEvent(event),
     }
+    if (trace := current_trace()) is not None:
+        record |= trace.fields()
     if "log_failure" in event:
         record["traceback"] = event["log_failure"].getTraceback()
     for key, value in event.items():

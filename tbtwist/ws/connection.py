@@ -25,6 +25,7 @@ from tbtwist.auth.revocation import Revoker
 from tbtwist.boundaries import EventBus, Lane, LaneEvents
 from tbtwist.errors import QueueFull
 from tbtwist.events import Event, EventType, Item
+from tbtwist.tracing import Trace
 from tbtwist.ws.counts import Counts
 from tbtwist.ws.handshake import Head
 from tbtwist.ws.registry import Registry
@@ -143,7 +144,8 @@ class Connection:
     """The core of one connection. All methods may be called in any phase.
 
     ``greeting`` is told to the client beside its id; ``resumable`` if it can come
-    back and get what it missed (`tbtwist.ws.resume`).
+    back and get what it missed (`tbtwist.ws.resume`). ``trace`` is the client's span,
+    as its handshake said; all that comes from the client is handled under it.
     """
 
     __slots__ = (
@@ -156,11 +158,12 @@ class Connection:
         "_phase",
         "_shared",
         "_socket",
+        "_trace",
         "_why",
         "resumable",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a handshake brings
         self,
         about: Mapping[str, Any],
         socket: Socket,
@@ -169,6 +172,7 @@ class Connection:
         issued_at: float = 0.0,
         greeting: Mapping[str, object] | None = None,
         resumable: bool = False,
+        trace: Trace | None = None,
     ) -> None:
         self._about = about
         self._socket = socket
@@ -176,6 +180,7 @@ class Connection:
         self._issued_at = issued_at
         self._greeting = greeting or {}
         self.resumable = resumable
+        self._trace = trace
         self._phase = _Phase.NEW
         self._paused = self._parting = False
         self._why: tuple[int, str] | None = None
@@ -351,7 +356,8 @@ class Connection:
         body: bytes = b"",
     ) -> None:
         try:
-            has_room = lane.forward(self._shared.item(kind, payload, body))
+            item = self._shared.item(kind, payload, body)
+            has_room = lane.forward(item.traced(self._trace))
         except QueueFull:
             self._shared.counts.drop("lane full")
             self.close(OVERLOADED, "too many unanswered messages")

@@ -287,6 +287,7 @@ class Gateway:
             issued_at=issued_at,
             greeting=opening.greeting,
             resumable=opening.wish is not None,
+            trace=head.trace,
         )
         connection.open()
         if opening.wish is not None:

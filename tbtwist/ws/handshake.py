@@ -15,6 +15,8 @@ from typing import Final
 import attrs
 import msgspec
 
+from tbtwist.tracing import Trace
+
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEADERS: Final = 64
 
@@ -34,6 +36,12 @@ class Head:
     query: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(repr=False)
     version: str = "1.1"
+
+    @property
+    def trace(self) -> Trace | None:
+        """Return the client's span, if it works under a trace."""
+        parent = self.headers.get("traceparent", "")
+        return Trace.parse(parent, self.headers.get("tracestate", ""))
 
     @property
     def wants_websocket(self) -> bool:

@@ -14,6 +14,7 @@ from tbtwist.apps.pool import SyncPool
 from tbtwist.boundaries import CallHandler, IncomingCall, PublicationHandler
 from tbtwist.events import Event, Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
+from tbtwist.tracing import Trace
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class FakePort:
     published: list[tuple[str, Item]] = attrs.Factory(list)
     subscriptions: list[FakeSubscription] = attrs.Factory(list)
     calls: list[tuple[str, str, object, float]] = attrs.Factory(list)
+    traces: list[Trace | None] = attrs.Factory(list)
     served: dict[str, CallHandler] = attrs.Factory(dict)
     threads: list[str] = attrs.Factory(list)
     refusal: Exception | None = None
@@ -84,10 +86,17 @@ class FakePort:
         return subscription
 
     def call(
-        self, target: str, method: str, payload: object, *, timeout_s: float
+        self,
+        target: str,
+        method: str,
+        payload: object,
+        *,
+        timeout_s: float,
+        trace: Trace | None = None,
     ) -> Deferred[Any]:
         """Write it down, and answer."""
         self.calls.append((target, method, payload, timeout_s))
+        self.traces.append(trace)
         return succeed(self.answer) if self.refusal is None else fail(self.refusal)
 
     def serve(self, method: str, handler: CallHandler) -> None:

@@ -27,6 +27,7 @@ from tbtwist.config.schema import Auth, Session, Settings, WsWorker
 from tbtwist.errors import QueueFull
 from tbtwist.events import Event, EventType, Item, Publication
 from tbtwist.identity import WorkerId
+from tbtwist.tracing import Trace
 from tbtwist.ws.gateway import Gateway
 from tbtwist.ws.handshake import Head
 
@@ -170,7 +171,13 @@ class FakeBus:
         return succeed(None)
 
     def call(
-        self, target: str, method: str, payload: object, *, timeout_s: float
+        self,
+        target: str,
+        method: str,
+        payload: object,
+        *,
+        timeout_s: float,
+        trace: Trace | None = None,
     ) -> Deferred[Any]:
         """Answer what the test has put into `answers`; an exception fails the call."""
         self.calls.append((target, method))
