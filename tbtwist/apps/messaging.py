@@ -151,7 +151,7 @@ class Messaging:
                 "ws*", PRESENCE_METHOD, payload, timeout_s=timeout_s
             )
 
-        answers = await on_reactor(outbox.call_on_reactor, ask)
+        answers = await on_reactor(outbox.call_on_reactor, within, None, ask)
         return [dict(member) for members in answers for member in members]
 
     def ws_leave_channel(self, conn_id: str, channel: str) -> bool:

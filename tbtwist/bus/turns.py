@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
+from tbtwist.tracing import within
+
 
 class Scheduled(Protocol):
     """Something that will happen, unless it is cancelled."""
@@ -30,7 +32,10 @@ def soon_on(clock: IReactorTime) -> Soon:
 
 
 class Turn:
-    """Calls ``work`` once after each turn in which `wanted` was called."""
+    """Calls ``work`` once after each turn in which `wanted` was called.
+
+    It is done for all who wanted it, so under nobody's trace.
+    """
 
     def __init__(self, soon: Soon, work: Callable[[], None]) -> None:
         self._soon = soon
@@ -40,7 +45,7 @@ class Turn:
     def wanted(self) -> None:
         """Let the work be done at the end of this turn."""
         if self._scheduled is None:
-            self._scheduled = self._soon(self._do)
+            self._scheduled = within(None, self._soon, self._do)
 
     def _do(self) -> None:
         self._scheduled = None

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from hypothesis import given, strategies as st
+from msgspec import UNSET
 from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.bus import codec, news, topics
@@ -41,6 +42,8 @@ events = st.builds(
     correlation_id=texts,
     timestamp=st.floats(allow_nan=False),
     ttl=st.floats(allow_nan=False),
+    traceparent=st.just(UNSET) | texts,
+    tracestate=st.just(UNSET) | texts,
 )
 items = st.builds(Item, event=events, body=st.binary(max_size=50))
 stamps = st.builds(

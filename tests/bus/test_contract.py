@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from msgspec import UNSET
 from twisted.internet import reactor as global_reactor  # noqa: TID251 - real sockets
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from tbtwist.boundaries import EventBus, IncomingCall
+from tbtwist.boundaries import EventBus, IncomingCall, LaneEvents
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.core import BusCore
 from tbtwist.bus.keys import BusKeys
@@ -27,6 +29,7 @@ from tbtwist.errors import (
 )
 from tbtwist.events import Delivery, Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
+from tbtwist.tracing import Trace, current_trace
 from tests.bus.fakes import (
     FAST,
     Client,
@@ -40,6 +43,7 @@ from tests.bus.fakes import (
 )
 
 reactor: Any = global_reactor
+TRACE = Trace("ab" * 16, "cd" * 8, sampled=True, state="a=1")
 
 
 if TYPE_CHECKING:
@@ -561,6 +565,125 @@ class Contract(Base):
             await ws.call("http-1", "odd", None, timeout_s=30)
         with self.assertRaises(BadFrame):
             await ws.call("http-1", "odd", object(), timeout_s=30)
+
+    # --- traces
+
+    async def test_a_call_is_answered_under_its_trace(self) -> None:
+        """Whoever answers works in a span of their own, below the caller's."""
+        http, ws = await self.joined("http-1", "ws-1")
+        seen: Seen[Trace | None] = Seen()
+
+        async def answer(_: IncomingCall) -> object:
+            await self.moment(0)
+            seen(current_trace())
+            return 1
+
+        http.serve("m", answer)
+        await ws.call("http-1", "m", None, timeout_s=30, trace=TRACE)
+        await ws.call("http-1", "m", None, timeout_s=30)
+        traced, plain = seen.things
+        self.assert_child(traced)
+        self.assertIsNone(plain)
+
+    async def test_a_refused_call_is_logged_under_its_trace(self) -> None:
+        """What a handler raised is logged in the span that it worked in."""
+        http, ws = await self.joined("http-1", "ws-1")
+        logged: list[Trace | None] = []
+
+        async def fail(_: IncomingCall) -> object:
+            raise ZeroDivisionError
+
+        def note(event: dict[str, Any]) -> None:
+            if "log_failure" in event:
+                logged.append(current_trace())
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        http.serve("m", fail)
+        with self.assertRaises(CallRefused):
+            await ws.call("http-1", "m", None, timeout_s=30, trace=TRACE)
+        self.assert_child(logged[0])
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    async def test_a_message_is_handled_under_its_trace(self) -> None:
+        """A handler works below the client's span, each message in its own.
+
+        What it sends back carries that; messages without a trace are under none.
+        """
+        http, ws = await self.joined("http-1", "ws-1")
+        seen: Seen[Trace | None] = Seen()
+        back: Seen[Item] = Seen()
+
+        async def handle(delivery: Delivery) -> Sequence[Item]:
+            await self.moment(0)
+            seen(current_trace())
+            return [item("re")]
+
+        def replied(items: Sequence[Item]) -> None:
+            for one in items:
+                back(one)
+
+        http.on_delivery(handle)
+        lane = ws.open_lane("key", LaneEvents(replied, lambda: None))
+        for trace in (TRACE, TRACE, None):
+            lane.forward(item("x").traced(trace))
+        await back.count(3)
+        first, second, plain = seen.things
+        self.assert_child(first)
+        self.assert_child(second)
+        self.assertNotEqual(first, second)
+        self.assertIsNone(plain)
+        self.assertEqual(
+            [one.event.traceparent for one in back.things],
+            [first and first.traceparent, second and second.traceparent, UNSET],
+        )
+
+    async def test_a_failing_message_is_logged_under_its_trace(self) -> None:
+        """What a handler raised is logged in the span that it worked in."""
+        http, ws = await self.joined("http-1", "ws-1")
+        logged: Seen[Trace | None] = Seen()
+
+        async def fail(_: Delivery) -> Sequence[Item]:
+            raise ZeroDivisionError
+
+        def note(event: dict[str, Any]) -> None:
+            if "log_failure" in event:
+                logged(current_trace())
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        http.on_delivery(fail)
+        ws.open_lane("key", Client().events()).forward(item("x").traced(TRACE))
+        await logged.count(1)
+        self.assert_child(logged.things[0])
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    async def test_sends_and_publications_carry_a_trace(self) -> None:
+        """Both headers arrive as they were sent, and are not there if there are none."""
+        http, ws = await self.joined("http-1", "ws-1")
+        heard: Seen[Publication] = Seen()
+        ws.subscribe("news", heard)
+        await self.hears(http, ws)
+        conn_id = new_conn_id(ws.identity, secrets.token_bytes)
+        for trace in (TRACE, None):
+            await http.send(item("x", conn_id).traced(trace))
+            http.publish("news", item("x").traced(trace))
+        await heard.count(2)
+        taken = [one.event for _, one in self.taken.things]
+        published = [one.item.event for one in heard.things]
+        for traced, plain in (taken, published):
+            self.assertEqual(
+                (traced.traceparent, traced.tracestate), (TRACE.traceparent, "a=1")
+            )
+            self.assertEqual((plain.traceparent, plain.tracestate), (UNSET, UNSET))
+
+    def assert_child(self, trace: Trace | None) -> None:
+        """Fail unless this is a span of its own below `TRACE`."""
+        assert trace is not None
+        self.assertEqual(
+            trace, attrs.evolve(TRACE, span_id=trace.span_id, parent_id=TRACE.span_id)
+        )
+        self.assertNotEqual(trace.span_id, TRACE.span_id)
 
     # --- publish
 

@@ -18,6 +18,7 @@ from tbtwist.observe.logs import (
     observer,
     text_line,
 )
+from tbtwist.tracing import Trace, within
 
 MOMENT = 1_700_000_000.25
 
@@ -65,6 +66,16 @@ class FormatTests(SynchronousTestCase):
         self.assertEqual("{1}", record["obj"])
         self.assertEqual("info", record["level"])
         self.assertEqual("2023-11-14T22:13:20.250Z", record["time"])
+
+    def test_json_under_a_trace(self) -> None:
+        """What is logged under a trace names it, and its own fields stay beside."""
+        trace = Trace("ab" * 16, "cd" * 8)
+        record = json.loads(within(trace, json_line, event("hi", span_id="x", a=1)))
+        self.assertEqual(
+            (record["trace_id"], record["span_id"], record["a"]),
+            ("ab" * 16, "cd" * 8, 1),
+        )
+        self.assertNotIn("trace_id", json.loads(json_line(event("hi"))))
 
     def test_json_with_traceback(self) -> None:
         """A failure's traceback is a field of the record, on one line."""
