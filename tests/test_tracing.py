@@ -159,11 +159,15 @@ class ContextTests(SynchronousTestCase):
 
     def test_block(self) -> None:
         """A block ends, also by an exception, and blocks nest."""
-        with self.assertRaises(ZeroDivisionError), use_trace(TRACE):
-            with use_trace(None):
-                self.assertIsNone(current_trace())
-            self.assertIs(current_trace(), TRACE)
-            raise ZeroDivisionError
+
+        def fail() -> None:
+            with use_trace(TRACE):
+                with use_trace(None):
+                    self.assertIsNone(current_trace())
+                self.assertIs(current_trace(), TRACE)
+                raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, fail)
         self.assertIsNone(current_trace())
 
     def test_within(self) -> None:

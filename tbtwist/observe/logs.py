@@ -44,10 +44,15 @@ def _time_of(event: LogEvent) -> str:
 
 
 def text_line(event: LogEvent) -> str:
-    """Return ``time level [where] message``; a failure's traceback follows."""
+    """Return ``time level [where] message``; a failure's traceback follows.
+
+    Under a trace its id stands behind ``where``, in the brackets.
+    """
     message = eventAsText(event, includeTimestamp=False, includeSystem=False)
     level = event.get("log_level", LogLevel.info).name
     where = event.get("log_namespace", "-")
+    if (trace := current_trace()) is not None:
+        where = f"{where} trace_id={trace.trace_id}"
     return f"{_time_of(event)} {level} [{where}] {message}\n"
 
 

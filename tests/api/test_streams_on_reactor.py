@@ -14,6 +14,7 @@ from tbtwist.api.streams import Stream, Streams
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.errors import StreamStopped
+from tbtwist.tracing import Trace, current_trace, within
 
 reactor: Any = _reactor
 
@@ -40,6 +41,26 @@ class ReactorStreamTests(TestCase):
     def stream(self, source: object) -> Stream:
         """Return a stream that notes when it is cleaned up."""
         return self.streams.make(source, cleanups=(lambda: self.ended.append("done"),))
+
+    async def test_under_a_trace(self) -> None:
+        """All of a stream is under the trace of the request that it answers."""
+        trace = Trace("ab" * 16, "cd" * 8)
+
+        async def asynchronous() -> AsyncIterator[str]:
+            for _ in range(2):
+                await asyncio.sleep(0)
+                yield str(current_trace() is trace)
+
+        def synchronous() -> Iterator[str]:
+            yield str(current_trace() is trace)
+            yield str(current_trace() is trace)
+
+        for source in (asynchronous(), synchronous()):
+            body = within(trace, self.stream, source)
+            pieces = [await body.next() for _ in range(3)]
+            self.assertEqual(pieces, [b"True", b"True", None])
+            await body.close()
+        self.assertIsNone(current_trace())
 
     async def test_both_kinds(self) -> None:
         """Generators of either kind give their pieces one by one."""

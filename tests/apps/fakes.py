@@ -103,9 +103,11 @@ class FakePort:
         """Write it down."""
         self.served[method] = handler
 
-    def tell(self, topic: str, payload: dict[str, Any]) -> None:
+    def tell(
+        self, topic: str, payload: dict[str, Any], trace: Trace | None = None
+    ) -> None:
         """Publish to those who subscribed."""
-        item = Item(Event(type="custom", payload=payload))
+        item = Item(Event(type="custom", payload=payload)).traced(trace)
         for subscription in self.subscriptions:
             if subscription.topic == topic and not subscription.cancelled:
                 subscription.handler(Publication(topic, item))

@@ -26,6 +26,7 @@ from tbtwist.errors import (
     PoolFull,
     Undeliverable,
 )
+from tbtwist.tracing import Trace, current_trace, within
 from tests.apps.fakes import run, stopped
 
 reactor: Any = _reactor
@@ -603,6 +604,30 @@ class ReactorTests(TestCase):
 
         result = await self.call(func, {"runtime": "twisted"})
         self.assertIs(result.get(), True)
+
+    async def test_under_a_trace(self) -> None:
+        """Functions of every kind work under the trace that they were called under."""
+
+        async def coroutine() -> object:
+            return current_trace()
+
+        def plain() -> object:
+            return current_trace()
+
+        async def on_reactor() -> object:
+            await deferLater(reactor, 0)
+            return current_trace()
+
+        trace = Trace("ab" * 16, "cd" * 8)
+        kinds: list[tuple[Callable[..., Any], ExportOptions]] = [
+            (coroutine, {}),
+            (plain, {}),
+            (on_reactor, {"runtime": "twisted"}),
+        ]
+        for func, options in kinds:
+            result = await within(trace, self.call, func, options)
+            self.assertIs(result.get(), trace)
+            self.assertIsNone((await self.call(func, options)).get())
 
     async def test_twisted_failure(self) -> None:
         """Its failure is logged like any other."""

@@ -6,8 +6,10 @@ import threading
 from typing import Any
 from unittest import mock
 
+from msgspec import UNSET
 from twisted.internet import reactor as _reactor  # noqa: TID251 - threads cross to it
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tbtwist.apps import feeds, items, outbox
@@ -20,6 +22,7 @@ from tbtwist.apps.registry import App
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.errors import NoBus, QueueFull, Undeliverable, Unroutable
 from tbtwist.events import EventType
+from tbtwist.tracing import Trace, awaited_within, current_trace
 from tests.apps.fakes import (
     CONN,
     OTHER,
@@ -29,8 +32,10 @@ from tests.apps.fakes import (
     run,
     stopped,
 )
+from tests.bus.fakes import Seen, failures_logged
 
 reactor: Any = _reactor
+TRACE = Trace("ab" * 16, "cd" * 8, sampled=True)
 GONE = Undeliverable(target=CONN, reason="gone")
 
 
@@ -587,3 +592,119 @@ class ThreadTests(TestCase):
         thread.join()
         self.port.tell("app.orders", {"n": 1})
         self.assertEqual(await heard, {"n": 1})
+
+
+class TraceTests(TestCase):
+    """What an application says under a trace says so."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        """An application in a real worker's surroundings."""
+        self.app = App(pool=SyncPool(2, 10))
+        self.port = FakePort()
+        self.runner = ReactorRunner(reactor)
+        self.app.connect_bus(self.port, reactor_caller(reactor), self.runner)
+        self.addCleanup(self.app.close)
+        self.addCleanup(self.runner.stopService)
+        self.addCleanup(stopped, self.app.pool)
+
+    def speak(self) -> None:
+        """Say something of each kind."""
+        self.app.ws_send(CONN, "a")
+        self.app.ws_broadcast("Chat/room", "b")
+        self.app.publish("sold", {"of": "tea"})
+
+    def said(self) -> list[object]:
+        """Return the traces of what was said, and forget it."""
+        events = [i.event for i in self.port.sent]
+        events += [i.event for _, i in self.port.published]
+        self.port.sent.clear()
+        self.port.published.clear()
+        return [event.traceparent for event in events]
+
+    async def test_verbs(self) -> None:
+        """From a coroutine and from a thread; and nothing without a trace."""
+
+        async def coroutine() -> None:
+            self.speak()
+
+        async def thread() -> None:
+            await self.app.pool.run(self.speak)
+
+        for work in (coroutine, thread):
+            for trace, expected in ((TRACE, TRACE.traceparent), (None, UNSET)):
+                await awaited_within(trace, self.runner.run, work, timeout_s=60)
+                await deferLater(reactor, 0)
+                self.assertEqual(self.said(), [expected] * 3, work)
+
+    async def test_awaited(self) -> None:
+        """So do calls, and sends that are waited for."""
+
+        async def work() -> None:
+            await self.app.ws_send_confirmed(CONN, "b")
+            await self.app.call("http-1", "stock", {})
+
+        for trace in (TRACE, None):
+            await awaited_within(trace, self.runner.run, work, timeout_s=60)
+        self.assertEqual(self.port.traces, [TRACE, None])
+        self.assertEqual(self.said(), [TRACE.traceparent, UNSET])
+
+    async def test_the_bus_is_under_none(self) -> None:
+        """What the bus itself starts on behalf of it is not under the trace."""
+        seen: list[object] = []
+        self.patch(FakePort, "send", lambda *_: _noted(seen))
+        self.patch(FakePort, "publish", lambda *_: seen.append(current_trace()))
+        self.patch(FakePort, "call", lambda *_, **__: _noted(seen))
+
+        async def work() -> None:
+            self.speak()
+            await self.app.ws_send_confirmed(CONN, "b")
+            await self.app.call("http-1", "stock", {})
+            seen.append(current_trace())
+
+        await awaited_within(TRACE, self.runner.run, work, timeout_s=60)
+        self.assertEqual(seen, [None] * 5 + [TRACE])
+
+    async def test_event(self) -> None:
+        """A handler of events works in a span below the publisher's, also in a thread."""
+        heard: Seen[Trace | None] = Seen()
+
+        @self.app.on_event("orders")
+        async def coroutine(_: object) -> None:
+            heard(current_trace())
+
+        @self.app.on_event("orders")
+        def thread(_: object) -> None:
+            reactor.callFromThread(heard, current_trace())
+
+        self.port.tell("app.orders", {}, TRACE)
+        await heard.count(2)
+        for trace in heard.things:
+            assert trace is not None
+            self.assertEqual(
+                (trace.trace_id, trace.parent_id), (TRACE.trace_id, TRACE.span_id)
+            )
+        self.port.tell("app.orders", {})
+        await heard.count(4)
+        self.assertEqual(heard.things[2:], [None, None])
+
+    async def test_failing_event(self) -> None:
+        """What it raises is logged under its trace."""
+        logged = failures_logged(self)
+
+        @self.app.on_event("orders")
+        async def handler(_: object) -> None:
+            raise Oops
+
+        self.port.tell("app.orders", {}, TRACE)
+        await logged.count(1)
+        (trace,) = logged.things
+        assert trace is not None
+        self.assertEqual(trace.trace_id, TRACE.trace_id)
+        self.assertEqual(len(self.flushLoggedErrors(Oops)), 1)
+
+
+def _noted(seen: list[object]) -> Deferred[None]:
+    seen.append(current_trace())
+    return succeed(None)

@@ -18,6 +18,7 @@ from tbtwist.apps.encoding import to_json
 from tbtwist.apps.functions import ExportOptions
 from tbtwist.apps.pool import SyncPool
 from tbtwist.apps.registry import App
+from tbtwist.apps.request import RequestData
 from tbtwist.apps.result import Result
 from tbtwist.apps.runner import ReactorRunner
 from tbtwist.apps.sockets import SocketHost
@@ -25,6 +26,7 @@ from tbtwist.auth.access import AccessRules
 from tbtwist.config.schema import HttpWorker, Settings, WsWorker
 from tbtwist.errors import DeadlinePassed, PoolFull, Undeliverable
 from tbtwist.events import Delivery, Event, EventType, Item
+from tbtwist.tracing import Trace, awaited_within, current_trace
 from tests.apps.fakes import CONN, OTHER, WS, QuickRunner, stopped
 
 reactor: Any = _reactor
@@ -703,6 +705,24 @@ class ReactorTests(TestCase):
         self.room(on_message=on_message)
         answers = await self.host.handle(delivery("ws.message", b'{"n":1}'))
         self.assertEqual(read(answers), [("send", {"type": "response", "data": 2})])
+
+    async def test_under_a_trace(self) -> None:
+        """A handler works under its message's trace, and its request says so."""
+
+        async def on_message(request: RequestData) -> object:
+            await asyncio.sleep(0)
+            found = current_trace()
+            return [request.traceparent, found and found.traceparent]
+
+        self.room(on_message=on_message)
+        handle = self.host.handle
+        trace = Trace("ab" * 16, "cd" * 8)
+        for current, expected in ((trace, trace.traceparent), (None, None)):
+            answers = await awaited_within(
+                current, handle, delivery("ws.message", b"{}")
+            )
+            ((_, told),) = read(list(answers))
+            self.assertEqual(told["data"], [expected, expected])
 
     async def test_odd_ends(self) -> None:
         """Whatever a handler or function raises, the client gets an answer."""

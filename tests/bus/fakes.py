@@ -12,7 +12,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 import zmq
 from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from tbtwist.boundaries import LaneEvents
 from tbtwist.broker.routing import RoutingTable
@@ -25,6 +27,7 @@ from tbtwist.bus.memory import MemoryBus, MemoryHub
 from tbtwist.bus.zeromq import ZmqBus
 from tbtwist.events import Event, Item
 from tbtwist.identity import WorkerId
+from tbtwist.tracing import Trace, current_trace
 
 T = TypeVar("T")
 
@@ -95,6 +98,20 @@ class Client:
     def _replied(self, items: Sequence[Item]) -> None:
         for one in items:
             self.replies(one.body.decode())
+
+
+def failures_logged(case: TestCase) -> Seen[Trace | None]:
+    """Return the traces under which failures are logged from now on."""
+    traces: Seen[Trace | None] = Seen()
+
+    @implementer(ILogObserver)
+    def note(event: LogEvent) -> None:
+        if "log_failure" in event:
+            traces(current_trace())
+
+    globalLogPublisher.addObserver(note)
+    case.addCleanup(globalLogPublisher.removeObserver, note)
+    return traces
 
 
 def kill(bus: BusCore) -> None:

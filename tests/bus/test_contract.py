@@ -11,7 +11,6 @@ from msgspec import UNSET
 from twisted.internet import reactor as global_reactor  # noqa: TID251 - real sockets
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
-from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from tbtwist.boundaries import EventBus, IncomingCall, LaneEvents
@@ -37,6 +36,7 @@ from tests.bus.fakes import (
     Rig,
     Seen,
     ZmqRig,
+    failures_logged,
     item,
     kill,
     on_tcp,
@@ -588,21 +588,15 @@ class Contract(Base):
     async def test_a_refused_call_is_logged_under_its_trace(self) -> None:
         """What a handler raised is logged in the span that it worked in."""
         http, ws = await self.joined("http-1", "ws-1")
-        logged: list[Trace | None] = []
+        logged = failures_logged(self)
 
         async def fail(_: IncomingCall) -> object:
             raise ZeroDivisionError
 
-        def note(event: dict[str, Any]) -> None:
-            if "log_failure" in event:
-                logged.append(current_trace())
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
         http.serve("m", fail)
         with self.assertRaises(CallRefused):
             await ws.call("http-1", "m", None, timeout_s=30, trace=TRACE)
-        self.assert_child(logged[0])
+        self.assert_child(logged.things[0])
         self.flushLoggedErrors(ZeroDivisionError)
 
     async def test_a_message_is_handled_under_its_trace(self) -> None:
@@ -641,17 +635,11 @@ class Contract(Base):
     async def test_a_failing_message_is_logged_under_its_trace(self) -> None:
         """What a handler raised is logged in the span that it worked in."""
         http, ws = await self.joined("http-1", "ws-1")
-        logged: Seen[Trace | None] = Seen()
+        logged = failures_logged(self)
 
         async def fail(_: Delivery) -> Sequence[Item]:
             raise ZeroDivisionError
 
-        def note(event: dict[str, Any]) -> None:
-            if "log_failure" in event:
-                logged(current_trace())
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
         http.on_delivery(fail)
         ws.open_lane("key", Client().events()).forward(item("x").traced(TRACE))
         await logged.count(1)

@@ -67,6 +67,16 @@ class FormatTests(SynchronousTestCase):
         self.assertEqual("info", record["level"])
         self.assertEqual("2023-11-14T22:13:20.250Z", record["time"])
 
+    def test_text_under_a_trace(self) -> None:
+        """A trace's id stands where it disturbs neither message nor traceback."""
+        trace = Trace("ab" * 16, "cd" * 8)
+        line = within(trace, text_line, event("hello\nyou"))
+        self.assertEqual(
+            "2023-11-14T22:13:20.250Z info "
+            f"[tbtwist.test trace_id={'ab' * 16}] hello\nyou\n",
+            line,
+        )
+
     def test_json_under_a_trace(self) -> None:
         """What is logged under a trace names it, and its own fields stay beside."""
         trace = Trace("ab" * 16, "cd" * 8)

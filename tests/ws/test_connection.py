@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from tbtwist.auth.identity import Identity
 from tbtwist.auth.session import SessionData
 from tbtwist.events import EventType
 from tbtwist.ws.connection import Connection, describe
-from tests.ws.cases import FACTS, ID, ConnectionCase
+from tests.ws.cases import FACTS, ID, ConnectionCase, GatewayCase
 from tests.ws.fakes import START, FakeLane, FakeSocket, head, item
 
 GREETING = b'{"type":"connected","conn_id":"0001-conn"}'
@@ -65,6 +67,38 @@ class OpenTests(ConnectionCase):
         endless = describe(ID, head(), Identity(SessionData()), START)
         connection = Connection(endless, FakeSocket(), self.shared)
         self.assertFalse(connection.is_expired(START * 10))
+
+
+class TraceTests(GatewayCase):
+    """Connections whose handshake says under which trace they are."""
+
+    PARENT = f"00-{'ab' * 16}-{'cd' * 8}-01"
+
+    def traces(self, **headers: str) -> list[tuple[object, object]]:
+        """Return the traces of all that is passed on of a connection."""
+        conn_id = self.join(**headers)
+        connection = self.gateway._registry.get(conn_id)
+        assert connection is not None
+        connection.received(b"1", binary=False)
+        connection.closed(1000, "")
+        events = [item.event for item in self.bus.lanes[conn_id].items]
+        self.assertEqual(
+            [e.type for e in events], ["ws.connect", "ws.message", "ws.disconnect"]
+        )
+        return [(event.traceparent, event.tracestate) for event in events]
+
+    def test_traced(self) -> None:
+        """All that comes from the client carries its span, as it came."""
+        found = self.traces(traceparent=self.PARENT, tracestate="a=1")
+        self.assertEqual(found, [(self.PARENT, "a=1")] * 3)
+
+    def test_none(self) -> None:
+        """Without one, or with nonsense, or in the query, there is none."""
+        none = [(UNSET, UNSET)] * 3
+        self.assertEqual(self.traces(), none)
+        self.assertEqual(self.traces(traceparent="x", tracestate="a=1"), none)
+        asked = f"/ws/Chat/room?traceparent={self.PARENT}"
+        self.assertEqual(self.traces(target=asked), none)
 
 
 class MessageTests(ConnectionCase):
