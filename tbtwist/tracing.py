@@ -77,6 +77,16 @@ class Trace:
         return Trace(self.trace_id, span_id, self.sampled, self.state, self.span_id)
 
     @property
+    def parent(self) -> Trace | None:
+        """Return the span that asked for this one, where that is known.
+
+        What is recorded in its place (another tool's span) has this for its parent.
+        """
+        if not self.parent_id:
+            return None
+        return Trace(self.trace_id, self.parent_id, self.sampled, self.state)
+
+    @property
     def traceparent(self) -> str:
         """Return the header for whoever is asked for something in this span."""
         return f"00-{self.trace_id}-{self.span_id}-{self.sampled:02x}"

@@ -30,6 +30,7 @@ from tbtwist.config.loading import examine
 from tbtwist.errors import CallRefused, ConfigNotFound, NoBroker, NoBus, Unroutable
 from tbtwist.events import Item, Publication
 from tbtwist.identity import WorkerId, new_conn_id
+from tbtwist.tracing import Trace
 from tests.bus.fakes import Seen, on_tcp
 from tests.integration.system import folder, threads
 
@@ -164,6 +165,25 @@ class VerbTests(ProgramCase):
             await ask("http-1", "unheard")
         with self.assertRaises(Unroutable):
             await ask("ws", "double", 1, 3600)
+
+    async def test_traces(self) -> None:
+        """A program works under traces, and hands them on, as an application does."""
+        program, other = await self.program(), await self.program()
+        trace = Trace("ab" * 16, "cd" * 8, sampled=True)
+
+        @other.serve("where")
+        def where(_: object) -> object:
+            found = tbtwist.current_trace()
+            return found and [found.trace_id, found.parent_id]
+
+        def ask() -> object:
+            with tbtwist.use_trace(trace):
+                return program.call_and_wait(other.slot, "where")
+
+        told = await self.in_thread(ask)
+        self.assertEqual(told, [trace.trace_id, trace.span_id])
+        told = await self.in_thread(program.call_and_wait, other.slot, "where")
+        self.assertIsNone(told)
 
     async def test_connections(self) -> None:
         """A program sends to a connection, and to a channel."""

@@ -136,6 +136,8 @@ class ChildTests(SynchronousTestCase):
         parent = Trace(TRACE_ID, SPAN_ID, sampled=True, state="a=1")
         child = parent.child(lambda size: b"\xab" * size)
         self.assertEqual(child, Trace(TRACE_ID, "ab" * 8, True, "a=1", SPAN_ID))
+        self.assertEqual(child.parent, parent)
+        self.assertIsNone(parent.parent)
         self.assertEqual(continued(PARENT, "a=1", lambda size: b"\xab" * size), child)
 
     def test_never_zero(self) -> None:

@@ -22,6 +22,7 @@ from tests.integration.system import (
 )
 
 MODULE: Final = """
+import logging
 from twisted.logger import Logger
 from tbtwist import RequestData, current_trace, export, get_app
 
@@ -50,6 +51,7 @@ def buy(request: RequestData):
 @export(mod_name="Shop", name="ask", level=0)
 async def ask(request: RequestData, target: str, method: str = "stock"):
     log.info("asking")
+    logging.getLogger("shop").warning("said by logging")
     return [request.traceparent, await app.call(target, method, timeout_s=20)]
 
 @export(mod_name="Shop", websocket_handler="room", level=0)
@@ -165,6 +167,7 @@ class TraceTests(TestCase):
         self.assertEqual([trace_id] * 3, [span[1] for span in spans])
         self.assertEqual(3, len({span[2] for span in spans}))
         access = await self.logged(self.one, trace_id, "tbtwist.access")
+        await self.logged(self.one, trace_id, "said by logging")
         asking = await self.logged(self.one, trace_id, "asking")
         stock = await self.logged(self.two, trace_id, "stock was asked")
         self.assertEqual(
