@@ -170,7 +170,8 @@ class Tenant:
 
     def said(self, line: str) -> None:
         """Hand a line of its output on."""
-        self._shop.said(self.spec.id, line)
+        pid = None if self._child is None else self._child.first_pid
+        self._shop.said(self.spec.id, line, pid)
 
     def exited(self) -> None:
         """Let the bus know at once; nobody else sees it sooner than we do."""

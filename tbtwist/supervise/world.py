@@ -69,13 +69,14 @@ class World:
 class Hooks:
     """Who wants to know: of every change of state, and of every line of output.
 
-    The manager's own announcements come as lines of the worker ``manager``.
+    ``said`` gets a worker's id, the line, and the pid of the process that wrote it;
+    the manager's own announcements come as lines of the worker ``manager``.
     ``counted`` gets a worker's id, generation and figures (``X_NAME``) with every
     heartbeat, ``left`` how a process of it ended, and its last lines.
     """
 
     changed: Callable[[WorkerStatus], None] = lambda _status: None
-    said: Callable[[str, str], None] = lambda _worker_id, _line: None
+    said: Callable[[str, str, int | None], None] = lambda *_: None
     counted: Callable[[str, int, Mapping[str, int]], None] = lambda *_: None
     left: Callable[[str, int, LastExit, Sequence[str]], None] = lambda *_: None
 

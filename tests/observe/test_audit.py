@@ -7,7 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.config.schema import Logging
 from tbtwist.observe.audit import AuditLog
+from tbtwist.observe.files import LogFolder
 
 
 class AuditTests(SynchronousTestCase):
@@ -16,7 +18,11 @@ class AuditTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Open a log in a folder that is not there yet."""
         self.folder = Path(self.mktemp()) / "logs"
-        self.log = AuditLog(self.folder, lambda: 1_700_000_000.5)
+        self.told: list[str] = []
+        logs = LogFolder(
+            self.folder, Logging(), lambda: 1_700_000_000.5, self.told.append
+        )
+        self.log = AuditLog(logs)
         self.addCleanup(self.log.close)
 
     def test_records(self) -> None:
