@@ -23,11 +23,11 @@ _TEXT: Final = re.compile(
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What every JSON record has; ``rest`` of it does not matter here."""
+    """What JSON records have; those of requests say with fields what happened."""
 
     time: str
     level: str
-    message: str
+    message: str = ""
     logger: str = "-"
     worker: str = ""
     traceback: str = ""
@@ -77,13 +77,18 @@ def encoded(record: Mapping[str, object]) -> str:
     """Return ``record`` as JSON in one line that is not too long to be kept whole."""
     text = _json(record)
     for limit in _LIMITS:
-        if len(text) <= MAX_RECORD_BYTES:
+        if _fits(text):
             return text
         text = _json({key: _shortened(value, limit) for key, value in record.items()})
-    if len(text) <= MAX_RECORD_BYTES:
+    if _fits(text):
         return text
     first = ("time", "level", "worker", "role", "pid", "logger", "message")
-    return _json({key: _shortened(record.get(key), _LIMITS[-1]) for key in first})
+    kept = {key: record[key] for key in first if key in record}
+    return _json({key: _shortened(value, _LIMITS[-1]) for key, value in kept.items()})
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= MAX_RECORD_BYTES and len(text.encode()) <= MAX_RECORD_BYTES
 
 
 def _json(record: Mapping[str, object]) -> str:
@@ -133,7 +138,16 @@ def readable(line: str) -> str:
     traceback = record.traceback.rstrip()
     behind = f"\n{traceback}" if traceback else ""
     head = f"{record.time} {record.level} [{record.logger}]"
-    return f"{head} {record.message}{behind}"
+    return f"{head} {record.message or _own_fields(line)}{behind}"
+
+
+def _own_fields(line: str) -> str:
+    fields: dict[str, object] = msgspec.json.decode(line)
+    return " ".join(
+        f"{name}={value}"
+        for name, value in fields.items()
+        if name not in Record.__struct_fields__ and name not in {"role", "pid"}
+    )
 
 
 def as_json(lines: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print one line; it is logged if nobody is there to read it."""
-        if self._stream is None and text:
+        if self._stream is None:
             _log.info("{text}", text=text)
         self._show(text)
 
@@ -80,10 +80,12 @@ class Console:
         if missing:
             self.say(f"Not everything runs: {', '.join(missing)} (tbtwist status)")
         else:
-            self.say("")
-            self.say(f"Open {status.manager.http_url} - Ctrl-C stops everything.")
+            self._show("")
+            self._show(f"Open {status.manager.http_url} - Ctrl-C stops everything.")
         if status.manager.ui_url and self.is_terminal:
-            self.say(f"Web UI: {login_link()} (works once; tbtwist ui prints another)")
+            self._show(
+                f"Web UI: {login_link()} (works once; tbtwist ui prints another)"
+            )
         elif status.manager.ui_url:
-            self.say(f"Web UI: {status.manager.ui_url} (tbtwist ui prints a link in)")
-        self.say("")
+            self._show(f"Web UI: {status.manager.ui_url} (tbtwist ui prints a link in)")
+        self._show("")
