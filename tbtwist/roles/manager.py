@@ -19,6 +19,7 @@ from tbtwist.lifetime import Life
 from tbtwist.net.listening import GivenListeners
 from tbtwist.observe.audit import AuditLog
 from tbtwist.observe.logs import WorkerLogs
+from tbtwist.observe.records import Source
 from tbtwist.roles.console import Console
 from tbtwist.roles.localnginx import LocalNginx
 from tbtwist.roles.process import Process
@@ -54,7 +55,9 @@ class ManagerRole:
         self._tidying = LoopingCall(self._tidy_logs)
         self._tidying.clock = process.reactor
         self._console = Console(process.console, self._logs, verbose=process.verbose)
-        self._audit = AuditLog(process.log_folder)
+        self._audit = AuditLog(
+            process.log_folder, Source("manager", "manager", os.getpid)
+        )
         self._actions = Actions(process.now)
         self._actions.listeners.append(self._acted)
         self._feed = Feed(process.reactor, process.now, self._status, self._actions)
@@ -87,6 +90,7 @@ class ManagerRole:
             nginx=LocalNginx.of(
                 process.reactor, process.environ, process.settings.nginx
             ),
+            bind=self._given,
         )
         port, record = self._supervisor, self._audit.write
         return WebUi(process.settings, around, port, self._feed, record)
