@@ -19,7 +19,7 @@ from tbtwist.lifetime import Life
 from tbtwist.net.listening import GivenListeners
 from tbtwist.observe.audit import AuditLog
 from tbtwist.observe.logs import WorkerLogs
-from tbtwist.observe.records import Source
+from tbtwist.observe.records import Source, readable
 from tbtwist.roles.console import Console
 from tbtwist.roles.localnginx import LocalNginx
 from tbtwist.roles.process import Process
@@ -104,7 +104,8 @@ class ManagerRole:
 
     def _said(self, worker_id: str, line: str, pid: int | None) -> None:
         self._console.said(worker_id, line, pid)
-        self._feed.said(worker_id, line)
+        for each in readable(line).split("\n"):
+            self._feed.said(worker_id, each)
 
     def _tidy_logs(self) -> None:
         """Do for logs what comes with time, though nobody writes."""
