@@ -1,6 +1,6 @@
 """Log files that rotate, and that nobody has to worry about.
 
-`twisted.python.logfile` rotates by size or by day, not by both; it does not open
+``twisted.python.logfile`` rotates by size or by day, not by both; it does not open
 for appending, so two writers overwrite each other; and it raises where the disk is
 full, which must not stop a supervisor.
 """
