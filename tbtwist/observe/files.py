@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import RLock
 from typing import Final
 
 from twisted.logger import Logger
@@ -70,6 +71,7 @@ class RotatingFile:
 
     Whatever goes wrong is told to ``troubles``; writing never raises OSError. That
     the file was moved or removed is noticed within a second, and a new one begun.
+    Any thread may write: an application's functions log from theirs.
     """
 
     def __init__(
@@ -89,35 +91,39 @@ class RotatingFile:
         self._looked_at = 0.0
         self._failed_at = -_RETRY_S
         self._owed = b""
+        self._lock = RLock()  # what is told of troubles may be logged here
 
     def write(self, text: str, *, begins: bool = True) -> None:
         """Append whole lines. Unless ``begins``, they belong to those before."""
         data = text.encode(errors="backslashreplace")
-        try:
-            self._prepare(len(data), begins=begins)
-        except OSError as error:
-            self._troubles.failed(self.path, error, lost=data.count(b"\n"))
-        else:
-            if self._put(data):
-                self._troubles.written()
+        with self._lock:
+            try:
+                self._prepare(len(data), begins=begins)
+            except OSError as error:
+                self._troubles.failed(self.path, error, lost=data.count(b"\n"))
+            else:
+                if self._put(data):
+                    self._troubles.written()
 
     def flush(self) -> None:
         """Do nothing: every line is with the system already."""
 
     def tidy(self) -> None:
         """Set the file aside if its time has come, though nobody writes."""
-        try:
-            if self.path.exists():
-                self._look()
-                self._rotate_if_due(0)
-        except OSError as error:
-            self._troubles.failed(self.path, error, lost=0)
+        with self._lock:
+            try:
+                if self.path.exists():
+                    self._look()
+                    self._rotate_if_due(0)
+            except OSError as error:
+                self._troubles.failed(self.path, error, lost=0)
 
     def close(self) -> None:
         """Close the file; writing opens it again."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file, self._owed = None, b""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+                self._file, self._owed = None, b""
 
     # --- opening
 

@@ -21,7 +21,7 @@ from tbtwist.config.schema import Logging
 HOUR_S: Final = 3600.0
 DAY_S: Final = 24 * HOUR_S
 _AUDIT_EVERY_S: Final = 30 * DAY_S
-_ROTATED: Final = re.compile(r"(?P<base>.+\.log)\.(?P<at>\d{8}T\d{6}\.\d{3})Z")
+_ROTATED: Final = re.compile(r"(?P<base>.+)\.(?P<at>\d{8}T\d{6}\.\d{3})Z")
 _STAMP: Final = "%Y%m%dT%H%M%S"
 
 
@@ -103,9 +103,8 @@ def rotated_at(name: str) -> float | None:
 def base_of(name: str) -> str:
     """Return the log that a file is part of, as in ``http-1.log``; else nothing."""
     found = _ROTATED.fullmatch(name)
-    if found is not None:
-        return found["base"]
-    return name if name.endswith(".log") else ""
+    base = name if found is None else found["base"]
+    return base if base.endswith(".log") else ""
 
 
 def rotated_of(base: str, names: Iterable[str]) -> list[str]:

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.integration.sample import config, get
-from tests.integration.system import System
+from tests.integration.system import System, folder
 
 MODULE = """
 import os, sys
@@ -81,6 +82,20 @@ class LogsTests(TestCase):
         self.assertIn("RuntimeError: out of order", "".join(failures))
         paths = [r["path"] for r in records if r["logger"] == "tbtwist.access"]
         self.assertEqual(paths, ["/api/Talk/say", "/api/Talk/fails"])
+
+    async def test_in_the_background(self) -> None:
+        """Nothing but records is in the manager's log, and its output is empty."""
+        root = folder(self)
+        (root / "talk.py").write_text(MODULE)
+        path = root / "config.yaml"
+        path.write_text(config(1, 1).replace("[probe]", "[talk]"))
+        system = System(self, root, path)
+        started = await system.command("start", "-d", "--log-format", "json")
+        self.addCleanup(lambda: Deferred.fromCoroutine(system.command("stop")))
+        self.assertEqual(started[0], 0, started[1])
+        messages = {record.get("message") for record in self.records(system)}
+        self.assertIn("http-1 is running", messages)
+        self.assertEqual((system.data_dir / "logs" / "manager.out").read_text(), "")
 
     async def test_full_disk(self) -> None:
         """The manager supervises on, says it once, and then how much is missing."""

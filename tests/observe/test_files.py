@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from threading import Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -109,6 +110,32 @@ class RotationTests(LogFolderCase):
             writers[number % 2].write(f"{number:04}" + LINE)
         found = sorted(line[:4] for line in self.text().splitlines())
         self.assertEqual(found, [f"{number:04}" for number in range(40)])
+
+    def test_threads(self) -> None:
+        """Threads that write at the same time lose nothing, either."""
+        file = self.file(max_file_bytes=SMALL, kept_files=1000)
+
+        def write(first: int) -> None:
+            for number in range(first, first + 1000):
+                file.write(f"{number:04}\n")
+
+        threads = [Thread(target=write, args=(n * 1000,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = sorted(self.text().splitlines())
+        self.assertEqual(found, [f"{number:04}" for number in range(4000)])
+        self.assertGreater(len(self.names()), 4)
+
+    def test_any_name(self) -> None:
+        """A log that was asked for elsewhere is kept as short."""
+        path = self.folder.parent / "elsewhere.txt"
+        file = self.logs(max_file_bytes=SMALL, kept_files=2).at(path)
+        self.addCleanup(file.close)
+        for _ in range(40):
+            file.write(LINE)
+        self.assertEqual(len(list(self.folder.parent.glob("elsewhere.txt*"))), 3)
 
     def test_sweep(self) -> None:
         """The files of a worker that is gone go, too; nothing else does."""
