@@ -111,6 +111,14 @@ class RotationTests(LogFolderCase):
         found = sorted(line[:4] for line in self.text().splitlines())
         self.assertEqual(found, [f"{number:04}" for number in range(40)])
 
+    def test_two_writers_at_once(self) -> None:
+        """What one of them has set aside a moment ago the other does not once more."""
+        one, other = (self.file(max_file_bytes=SMALL) for _ in range(2))
+        for writer in (one, one, one, other, one, other, one):
+            writer.write(LINE)
+        self.assertEqual(len(self.names()), 2)
+        self.assertEqual(self.text(), LINE * 7)
+
     def test_threads(self) -> None:
         """Threads that write at the same time lose nothing, either."""
         file = self.file(max_file_bytes=SMALL, kept_files=1000)
