@@ -17,6 +17,7 @@ from tbtwist.apps.request import RequestData
 from tbtwist.http.application import WsgiApplication
 from tbtwist.http.bridges import loop_bridge
 from tbtwist.observe.logs import observer
+from tbtwist.observe.records import Source
 from tbtwist.tracing import current_trace
 from tests.api.core import OPEN, make_dispatcher
 from tests.http.cores import Core
@@ -28,6 +29,7 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 OURS = f"00-{TRACE_ID}-abababababababab-01"
 """Our own span: the random bytes of `make_dispatcher` are all alike."""
+SOURCE = Source("http-1", "http", lambda: 7)
 PATH = "/api/Open/trace"
 
 
@@ -58,7 +60,7 @@ class Heard:
 
     def __init__(self, case: Any) -> None:
         self._stream = io.StringIO()
-        listener = observer(self._stream, "json", "INFO")
+        listener = observer(self._stream, "json", "INFO", SOURCE)
         globalLogPublisher.addObserver(listener)
         case.addCleanup(globalLogPublisher.removeObserver, listener)
 
