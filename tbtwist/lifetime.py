@@ -162,6 +162,8 @@ class Lifetime(Service):
 
     def _install_signals(self) -> None:
         signal.signal(signal.SIGTERM, self._signalled)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self._signalled)
         supervised = self._around.supervised
         signal.signal(signal.SIGINT, signal.SIG_IGN if supervised else self._signalled)
 

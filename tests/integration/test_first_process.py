@@ -1,0 +1,175 @@
+"""As process 1 of a container: a PID namespace of its own, as Docker makes one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Final
+from unittest import SkipTest
+
+from twisted.trial.unittest import TestCase
+
+from tests.integration.sample import FILES, config, get
+from tests.integration.system import TWISTD, Child, System, needs, reactor, spawn
+
+STRAY: Final = """
+import subprocess
+
+@export(mod_name="Probe", name="stray", level=0)
+def stray():
+    subprocess.run(["sh", "-c", "exec >/dev/null 2>&1; sleep 600 & sleep 600 &"])
+    return "they are orphans now"
+"""
+_BECOME: Final = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+_NAMESPACE: Final = ("--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def namespace() -> tuple[str, ...]:
+    """Return the command that runs another one as process 1; skip where it cannot.
+
+    With ``TB_REQUIRE_ALL`` set (CI) that is a failure.
+    """
+    unshare = needs("unshare")
+    own_user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    command = (unshare, *own_user, *_NAMESPACE)
+    tried = subprocess.run([*command, "true"], capture_output=True, check=False)
+    if tried.returncode == 0:
+        return command
+    msg = f"no PID namespace can be made here: {tried.stderr.decode().strip()}"
+    if os.environ.get("TB_REQUIRE_ALL"):
+        raise AssertionError(msg)
+    raise SkipTest(msg)
+
+
+class Contained(System):
+    """A system whose manager is started as process 1."""
+
+    command: tuple[str, ...] = ("-m", "tbtwist", "start")
+
+    def spawn_manager(self) -> Child:
+        """Start it and do not wait."""
+        program = (sys.executable, *self.command, f"--config={self.config}")
+        return spawn(
+            self.case,
+            ("-c", _BECOME, *namespace(), *program),
+            self.environ,
+            cwd=self.root,
+        )
+
+    @property
+    def first(self) -> int:
+        """Return the pid of process 1, as it is seen from outside."""
+        assert self.manager is not None
+        [first] = children(self.manager.pid)
+        return first
+
+    def tell(self, number: int) -> None:
+        """Send a signal to process 1, as a container's engine does."""
+        os.kill(self.first, number)
+
+
+def children(pid: int) -> dict[int, str]:
+    """Return the children of a process, also dead ones, with their names."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            text = (entry / "stat").read_text() if entry.name.isdigit() else ""
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        name, end, rest = text.partition(" (")[2].rpartition(") ")
+        if end and int(rest.split()[1]) == pid:
+            found[int(entry.name)] = name
+    return found
+
+
+class FirstProcessTests(TestCase):
+    """A container with nothing but ``tbtwist start`` is a good one."""
+
+    timeout = 180
+
+    async def start(self, command: tuple[str, ...] = Contained.command) -> Contained:
+        """Start an http worker, its broker and its manager in a namespace."""
+        namespace()
+        files = {"probe.py": FILES["probe.py"] + STRAY}
+        self.patch(Contained, "command", command)
+        return await Contained.start(self, config(1, 0), files=files)
+
+    async def ends(self, system: Contained, number: int) -> None:
+        """A signal ends everything in order."""
+        system.tell(number)
+        assert system.manager is not None
+        self.assertEqual(0, await system.manager.ended, system.manager.output)
+        self.assertEqual([], system.processes())
+
+    async def test_orphans_are_reaped(self) -> None:
+        """What a handler has left running is taken when it ends; no zombie stays."""
+        system = await self.start()
+        [manager] = children(system.first)
+        [port] = await system.ports("http")
+        url = f"http://127.0.0.1:{port}/api/Probe/stray"
+        for _ in range(3):
+            self.assertEqual(200, (await system.in_thread(get, url))[0])
+        await system.until(partial(self.orphans, system, 6), "orphans")
+        for pid, name in children(system.first).items():
+            if name == "sleep":
+                os.kill(pid, signal.SIGKILL)
+        await system.until(partial(self.orphans, system, 0), "no zombies")
+        self.assertEqual([manager], [*children(system.first)])
+        await self.ends(system, signal.SIGTERM)
+
+    async def orphans(self, system: Contained, count: int) -> bool:
+        """Whether process 1 has so many children that it did not start."""
+        return len(children(system.first)) == 1 + count
+
+    async def test_interrupt(self) -> None:
+        """SIGINT, as from a terminal, ends it in order."""
+        await self.ends(await self.start(), signal.SIGINT)
+
+    async def test_hangup(self) -> None:
+        """SIGHUP, as when a terminal goes away, ends it in order."""
+        await self.ends(await self.start(), signal.SIGHUP)
+
+    async def test_twistd(self) -> None:
+        """``twistd -n tbworkers`` does as well."""
+        command = (*TWISTD, "-n", "tbworkers", "--role=manager")
+        await self.ends(await self.start(command), signal.SIGTERM)
+
+    async def test_manager_killed(self) -> None:
+        """A killed manager is no good end; its workers finish what they have begun."""
+        system = await self.start()
+        [port] = await system.ports("http")
+        url = f"http://127.0.0.1:{port}/api/Probe/slow?seconds=1"
+        answer = system.in_thread(get, url)
+
+        async def arrived() -> bool:
+            return bool((await system.worker("http-1"))["requests_total"])
+
+        await system.until(arrived, "the request arrived")
+        [manager] = children(system.first)
+        os.kill(manager, signal.SIGKILL)
+        self.assertEqual(200, (await answer)[0])
+        assert system.manager is not None
+        self.assertEqual(128 + signal.SIGKILL, await system.manager.ended)
+        self.assertEqual([], system.processes())
+
+    async def test_cannot_start(self) -> None:
+        """What cannot start ends with one sentence, and not with 0."""
+        system = await self.start()
+        other = Contained(self, system.root, system.config)
+        other.manager = child = other.spawn_manager()
+        self.assertEqual(0, await child.ended, child.output)
+        self.assertIn("Already running", child.output)
+        taken = config(1, 0).replace("port: 0", f"port: {(await system.ports('http'))[0]}", 1)
+        assert system.config is not None
+        system.config.write_text(taken)
+        other.environ["TB_DATA_DIR"] = str(system.root / "other")
+        other.manager = child = other.spawn_manager()
+        self.assertEqual(1, await child.ended, child.output)
+        self.assertIn("Cannot listen", child.output)
+        await self.ends(system, signal.SIGTERM)
+
+
