@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.felt import NOTED
 from tbtwist import App, export
 
+
 @export(mod_name="Load", name="tell", level=1)
 async def tell(app: App, n: int) -> dict[str, int]:
     """Tell number ``n`` to everybody who listens."""

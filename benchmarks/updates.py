@@ -25,54 +25,54 @@ from benchmarks.system import cookie
 
 _FUNCTION: Final = "/api/Bench/greet"
 _PAUSE_S: Final = 1.0
+Say = Callable[[str], None]
 
 
 @attrs.frozen
 class Amount:
-    """How much load there is, and how many updates of each kind."""
+    """How much load there is, and how many updates: of all, of http workers alone."""
 
     requesters: int = 16
     talkers: int = 500
-    updates: int = 10
+    of_all: int = 10
+    of_http: int = 10
 
 
 FULL: Final = Amount()
-QUICK: Final = Amount(requesters=4, talkers=50, updates=2)
+QUICK: Final = Amount(requesters=4, talkers=50, of_all=2, of_http=2)
 
 
 def run(amount: Amount) -> int:
     """Update ourselves, then let peers reload; return the exit status."""
-    ours = [*_ours(amount)]
+    ours = updated(amount, _say)
     theirs = [_peer(name, amount) for name in update_peers.present()]
     print(aligned([HEAD, *(felt.row() for felt in (*ours, *theirs))]))
-    print(
-        f"\n{os.cpu_count()} cores. Of what varies: the median of all updates (the most)."
-    )
-    for felt in theirs:
-        print(*felt.problems, sep="\n")
+    print(f"\n{os.cpu_count()} cores. Of what varies: the median (the most).")
     problems = [problem for felt in ours for problem in felt.problems]
-    print(*(problems or ["Nobody felt anything of ours."]), sep="\n")
+    print("Ours:", *(problems or ["nobody felt anything."]), sep="\n  ")
+    print("Peers:", *(each for felt in theirs for each in felt.problems), sep="\n  ")
     return 1 if problems else 0
 
 
-def _ours(amount: Amount) -> list[Felt]:
-    series: Mapping[str, tuple[str, ...]] = {
-        "all workers": (),
-        "http workers": ("--role", "http"),
-    }
-    felt = []
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def updated(amount: Amount, say: Say) -> list[Felt]:
+    """Update everything again and again, then the http workers; tell what was felt."""
+    everything, http = ("all workers", amount.of_all), ("http workers", amount.of_http)
+    felt: list[Felt] = []
     with Stage() as stage:
         system = Managed(stage)
-        for name, options in series.items():
+        for (name, times), options in ((everything, ()), (http, ("--role", "http"))):
             ports = {role: system.ports(role) for role in ("http", "ws")}
             clients = _clients(stage, f"clients-{len(felt)}", amount, ports)
-            rounds = _rounds(
-                system.program, clients, amount, partial(system.update, *options)
-            )
+            update = partial(system.update, *options)
+            rounds = _rounds(system.program, clients, update, times, say)
             rest = clients.ask(do="settle")
             felt.append(
                 Felt(
-                    name=f"{name}, {amount.updates} times",
+                    name=f"{name}, {times} times",
                     rounds=rounds,
                     rest=rest,
                     doubled=handled_twice(system.handled()),
@@ -90,7 +90,7 @@ def _peer(name: str, amount: Amount) -> Felt:
         alone = attrs.evolve(amount, talkers=0)
         clients = _clients(stage, "clients", alone, ports)
         reload = partial(update_peers.reload, server.program)
-        rounds = _rounds(server.program, clients, alone, reload)
+        rounds = _rounds(server.program, clients, reload, amount.of_http, _say)
         return Felt(name=name, rounds=rounds, rest=clients.ask(do="settle"))
 
 
@@ -112,11 +112,11 @@ def _clients(
 
 
 def _rounds(
-    server: Program, clients: Program, amount: Amount, update: Callable[[], None]
+    server: Program, clients: Program, update: Callable[[], None], times: int, say: Say
 ) -> list[dict[str, Any]]:
     """Update again and again; return what clients felt each time."""
     found = []
-    for turn in range(amount.updates):
+    for turn in range(times):
         sleep(_PAUSE_S)
         began = monotonic()
         with Memory(server) as memory:
@@ -124,5 +124,5 @@ def _rounds(
         took_s = monotonic() - began
         felt = clients.ask(do="take")
         found.append({**felt, "took_s": took_s, "memory_mib": memory.most_mib})
-        print(f"  {turn + 1}: {took_s:.1f} s {felt}", file=sys.stderr, flush=True)
+        say(f"  {turn + 1}: {took_s:.1f} s {felt}")
     return found

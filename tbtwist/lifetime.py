@@ -256,12 +256,21 @@ class Lifetime(Service):
             self._tell_figures()  # what was counted since the last heartbeat
         if self._lifeline is not None:
             self._lifeline.close()
-        stopping = Deferred.fromCoroutine(self._role.stop())
-        _ = stopping.addTimeout(_STOP_TIMEOUT_S, self._around.reactor)
+        stopping = Deferred.fromCoroutine(self._stop())
         self._background.own("stopping", stopping)
         over: Deferred[None] = Deferred()
         _ = stopping.addBoth(lambda _: over.callback(None))
         return over
+
+    async def _stop(self) -> None:
+        stopping = Deferred.fromCoroutine(self._role.stop())
+        _ = stopping.addTimeout(_STOP_TIMEOUT_S, self._around.reactor)
+        try:
+            await stopping
+        except DeferredTimeout:
+            _log.warn(
+                "the stop took longer than {seconds:g} s", seconds=_STOP_TIMEOUT_S
+            )
 
 
 def _exit_with_failure(sentence: str) -> None:

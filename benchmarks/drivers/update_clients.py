@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
@@ -99,7 +100,9 @@ class Requests:
 
     def post(self, number: int) -> tuple[bytes, bytes]:
         """Return a POST and a part of its answer."""
-        return self.posted(self.function, {"name": f"n{number}"}), f'"n{number}"'.encode()
+        return self.posted(
+            self.function, {"name": f"n{number}"}
+        ), f'"n{number}"'.encode()
 
     def posted(self, path: str, value: object) -> bytes:
         """Return a POST of ``value``."""
@@ -176,7 +179,8 @@ class Talker:
     numbers: Numbers = attrs.Factory(Numbers)
     listening: Listening = attrs.Factory(Listening)
     line: Line | None = None
-    greeted: asyncio.Event = attrs.Factory(asyncio.Event)
+    in_room: asyncio.Event = attrs.Factory(asyncio.Event)
+    """Set when a new token says that it has joined its channel (docs/javascript.md)."""
 
     async def run(self, going_on: Callable[[], bool]) -> None:
         """Connect, to whichever port, as long as there is something to do."""
@@ -185,7 +189,7 @@ class Talker:
             port = random.choice(self.ports)  # noqa: S311 - whichever
             try:
                 _, self.line = await loop.create_connection(
-                    lambda port=port: Line(self, port), "127.0.0.1", port
+                    partial(Line, self, port), "127.0.0.1", port
                 )
                 await self.line.ended
                 if going_on():
@@ -209,6 +213,8 @@ class Talker:
             self.tally.fail(ConnectionError(f"not resumed: {message.get('reason')}"))
         elif kind in {"missed", "error"}:
             self.tally.fail(ConnectionError(str(message)))
+        elif kind == "token":
+            self.in_room.set()
         begins = kind == "connected" and not (message or {}).get("resuming")
         if begins or kind == "resumed":
             self._begin(line)
@@ -224,7 +230,6 @@ class Talker:
     def _begin(self, line: Line) -> None:
         """Say again what was not answered."""
         line.ready = True
-        self.greeted.set()
         for number in self.numbers.unanswered:
             line.say(self.name, number)
 
@@ -249,13 +254,13 @@ class Crowd:
         self, http: Sequence[int], ws: Sequence[int], function: str, cookie: str,
         requesters: int, talkers: int,
     ) -> dict[str, Any]:  # fmt: skip
-        """Begin; come back when every WebSocket is open."""
+        """Begin; come back when every WebSocket is in its channel."""
         self._talkers = [Talker(each, ws, self._tally) for each in range(talkers)]
         for number, talker in enumerate(self._talkers):
             self._spawn(talker.run(lambda: self._there))
             if number % 50 == 49:
-                await talker.greeted.wait()
-        await asyncio.gather(*(talker.greeted.wait() for talker in self._talkers))
+                await talker.in_room.wait()
+        await asyncio.gather(*(talker.in_room.wait() for talker in self._talkers))
         for number in range(requesters):
             port = http[number % len(http)]
             self._spawn(self._request(Requests(port, cookie, function)))
@@ -318,7 +323,8 @@ class Crowd:
         due = loop.time()
         while self._talking:
             for talker in self._talkers:
-                talker.say()
+                if self._talking:
+                    talker.say()
                 due += pause_s
                 await asyncio.sleep(due - loop.time())
 
@@ -352,8 +358,9 @@ class Crowd:
 async def main() -> None:
     """Obey until the end."""
     crowd = Crowd()
-    commands = {"open": crowd.open, "take": crowd.take, "settle": crowd.settle}
-    await Lines(commands).serve()
+    await Lines(
+        {"open": crowd.open, "take": crowd.take, "settle": crowd.settle}
+    ).serve()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from unittest import SkipTest
 from twisted.trial.unittest import TestCase
 
 from tests.integration.sample import FILES, config, get
-from tests.integration.system import TWISTD, Child, System, needs, reactor, spawn
+from tests.integration.system import TWISTD, Child, System, needs, spawn
 
 STRAY: Final = """
 import subprocess
@@ -48,11 +48,11 @@ def namespace() -> tuple[str, ...]:
 class Contained(System):
     """A system whose manager is started as process 1."""
 
-    command: tuple[str, ...] = ("-m", "tbtwist", "start")
+    arguments: tuple[str, ...] = ("-m", "tbtwist", "start")
 
     def spawn_manager(self) -> Child:
         """Start it and do not wait."""
-        program = (sys.executable, *self.command, f"--config={self.config}")
+        program = (sys.executable, *self.arguments, f"--config={self.config}")
         return spawn(
             self.case,
             ("-c", _BECOME, *namespace(), *program),
@@ -91,11 +91,13 @@ class FirstProcessTests(TestCase):
 
     timeout = 180
 
-    async def start(self, command: tuple[str, ...] = Contained.command) -> Contained:
+    async def start(
+        self, arguments: tuple[str, ...] = Contained.arguments
+    ) -> Contained:
         """Start an http worker, its broker and its manager in a namespace."""
         namespace()
         files = {"probe.py": FILES["probe.py"] + STRAY}
-        self.patch(Contained, "command", command)
+        self.patch(Contained, "arguments", arguments)
         return await Contained.start(self, config(1, 0), files=files)
 
     async def ends(self, system: Contained, number: int) -> None:
@@ -135,8 +137,8 @@ class FirstProcessTests(TestCase):
 
     async def test_twistd(self) -> None:
         """``twistd -n tbworkers`` does as well."""
-        command = (*TWISTD, "-n", "tbworkers", "--role=manager")
-        await self.ends(await self.start(command), signal.SIGTERM)
+        arguments = (*TWISTD, "-n", "tbworkers", "--role=manager")
+        await self.ends(await self.start(arguments), signal.SIGTERM)
 
     async def test_manager_killed(self) -> None:
         """A killed manager is no good end; its workers finish what they have begun."""
@@ -163,7 +165,9 @@ class FirstProcessTests(TestCase):
         other.manager = child = other.spawn_manager()
         self.assertEqual(0, await child.ended, child.output)
         self.assertIn("Already running", child.output)
-        taken = config(1, 0).replace("port: 0", f"port: {(await system.ports('http'))[0]}", 1)
+        taken = config(1, 0).replace(
+            "port: 0", f"port: {(await system.ports('http'))[0]}", 1
+        )
         assert system.config is not None
         system.config.write_text(taken)
         other.environ["TB_DATA_DIR"] = str(system.root / "other")
@@ -171,5 +175,3 @@ class FirstProcessTests(TestCase):
         self.assertEqual(1, await child.ended, child.output)
         self.assertIn("Cannot listen", child.output)
         await self.ends(system, signal.SIGTERM)
-
-
