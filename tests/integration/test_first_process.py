@@ -1,20 +1,17 @@
-"""As process 1 of a container: a PID namespace of its own, as Docker makes one."""
+"""As process 1 of a container."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Final
-from unittest import SkipTest
 
 from twisted.trial.unittest import TestCase
 
+from tests.integration.contained import Contained, children, namespace
 from tests.integration.sample import FILES, config, get
-from tests.integration.system import TWISTD, Child, System, needs, spawn
+from tests.integration.system import TWISTD
 
 STRAY: Final = """
 import subprocess
@@ -24,66 +21,6 @@ def stray():
     subprocess.run(["sh", "-c", "exec >/dev/null 2>&1; sleep 600 & sleep 600 &"])
     return "they are orphans now"
 """
-_BECOME: Final = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
-_NAMESPACE: Final = ("--pid", "--fork", "--mount-proc", "--kill-child")
-
-
-def namespace() -> tuple[str, ...]:
-    """Return the command that runs another one as process 1; skip where it cannot.
-
-    With ``TB_REQUIRE_ALL`` set (CI) that is a failure.
-    """
-    unshare = needs("unshare")
-    own_user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    command = (unshare, *own_user, *_NAMESPACE)
-    tried = subprocess.run([*command, "true"], capture_output=True, check=False)
-    if tried.returncode == 0:
-        return command
-    msg = f"no PID namespace can be made here: {tried.stderr.decode().strip()}"
-    if os.environ.get("TB_REQUIRE_ALL"):
-        raise AssertionError(msg)
-    raise SkipTest(msg)
-
-
-class Contained(System):
-    """A system whose manager is started as process 1."""
-
-    arguments: tuple[str, ...] = ("-m", "tbtwist", "start")
-
-    def spawn_manager(self) -> Child:
-        """Start it and do not wait."""
-        program = (sys.executable, *self.arguments, f"--config={self.config}")
-        return spawn(
-            self.case,
-            ("-c", _BECOME, *namespace(), *program),
-            self.environ,
-            cwd=self.root,
-        )
-
-    @property
-    def first(self) -> int:
-        """Return the pid of process 1, as it is seen from outside."""
-        assert self.manager is not None
-        [first] = children(self.manager.pid)
-        return first
-
-    def tell(self, number: int) -> None:
-        """Send a signal to process 1, as a container's engine does."""
-        os.kill(self.first, number)
-
-
-def children(pid: int) -> dict[int, str]:
-    """Return the children of a process, also dead ones, with their names."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            text = (entry / "stat").read_text() if entry.name.isdigit() else ""
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        name, end, rest = text.partition(" (")[2].rpartition(") ")
-        if end and int(rest.split()[1]) == pid:
-            found[int(entry.name)] = name
-    return found
 
 
 class FirstProcessTests(TestCase):
