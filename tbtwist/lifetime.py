@@ -34,6 +34,7 @@ from tbtwist.services import Background
 _log = Logger()
 _HEARTBEAT_S = 1.0
 _STOP_TIMEOUT_S = 10.0
+_HURRY = 2  # with this signal nothing is waited for any more
 _STDOUT, _STDERR = 1, 2
 
 
@@ -168,18 +169,18 @@ class Lifetime(Service):
         signal.signal(signal.SIGINT, signal.SIG_IGN if supervised else self._signalled)
 
     def _signalled(self, number: int, _frame: object) -> None:
+        """The first drains, a second one hurries, a third leaves, even with no reactor."""
+        self._signals += 1
+        if self._signals > _HURRY:
+            os._exit(1)
         self._around.reactor.callFromThread(self._obey, signal.Signals(number).name)
 
     def _obey(self, name: str) -> None:
-        """The first signal drains, a second one hurries, a third leaves at once."""
-        self._signals += 1
-        if self._signals == 1 or self._ending is None:
+        if self._signals < _HURRY or self._ending is None:
             self.end(name)
-        elif self._signals == 2:
+        else:
             _log.info("hurrying: {name}", name=name)
             self._ending.cancel()
-        else:
-            os._exit(1)
 
     def _manager_gone(self) -> None:
         self.abandoned = True

@@ -247,6 +247,16 @@ class LifetimeTests(SynchronousTestCase):
         terminate(signal.SIGTERM, None)
         self.assertEqual([1], self.left)
 
+    def test_third_signal_needs_no_reactor(self) -> None:
+        """It counts also when the reactor does nothing any more."""
+        self.run_life()
+        self.patch(self.reactor, "callFromThread", lambda *_: None)
+        for _ in range(2):
+            self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual([], self.left)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual([1], self.left)
+
     def test_ended_by_itself_during_a_drain(self) -> None:
         """A role that wants to end while it drains hurries nothing."""
         self.run_life()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from functools import partial
 from http.client import HTTPException
 from typing import Any
 
@@ -65,7 +64,7 @@ class HurryTests(TestCase):
             url = f"http://127.0.0.1:{port}/api/Probe/{name}"
             asking: Deferred[Any] = in_thread(get, url)
             _ = asking.addErrback(lambda why: why.trap(OSError, HTTPException))
-            self.addCleanup(partial(_settled, asking))
+            self.addCleanup(_settled, asking)
 
     async def all_asleep(self) -> None:
         """Wait until both handlers are at it."""
