@@ -60,15 +60,15 @@ class Contained(System):
         os.kill(self.first, number)
 
 
-def children(pid: int) -> dict[int, str]:
-    """Return the children of a process, also dead ones, with their names."""
-    found = {}
+def children(pid: int) -> set[int]:
+    """Return the children of a process, also those that have ended and stay zombies."""
+    found = set()
     for entry in Path("/proc").iterdir():
         try:
             text = (entry / "stat").read_text() if entry.name.isdigit() else ""
         except (FileNotFoundError, ProcessLookupError):
             continue
-        name, end, rest = text.partition(" (")[2].rpartition(") ")
+        _, end, rest = text.rpartition(") ")
         if end and int(rest.split()[1]) == pid:
-            found[int(entry.name)] = name
+            found.add(int(entry.name))
     return found
