@@ -180,20 +180,27 @@ class Felt:
         return (
             self.name,
             f"{self.total('requests'):,}",
-            f"{int(self.rest['said']):,} + {int(self.rest['told']):,}",
+            f"{self.rest['said']:,} + {self.rest['told']:,}"
+            if self.rest["said"]
+            else "-",
             f"{sum(self.failures.values())}",
             f"{self.total('refused')}",
-            f"{int(self.rest['lost'])}",
-            f"{self.doubled}",
-            f"{self.closed:,}",
+            *self._of_sockets(),
             self._spread("slowest_request_s", 1e3),
             self._spread("slowest_message_s", 1e3),
             self._spread("took_s"),
             number(max(each["memory_mib"] for each in self.rounds)),
         )
 
+    def _of_sockets(self) -> tuple[str, ...]:
+        if not self.rest["said"]:
+            return ("-",) * 3
+        return f"{self.rest['lost']}", f"{self.doubled}", f"{self.closed:,}"
+
     def _spread(self, key: str, times: float = 1.0) -> str:
         values = [float(each[key]) * times for each in self.rounds]
+        if not any(values):
+            return "-"
         return f"{number(statistics.median(values))} ({number(max(values))})"
 
 

@@ -6,6 +6,7 @@ from contextlib import redirect_stderr
 from io import StringIO
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -89,7 +90,19 @@ class FeltTests(SynchronousTestCase):
         self.assertEqual(series.problems, [])
         row = dict(zip(HEAD, series.row(), strict=True))
         self.assertEqual(row["requests"], "15")
+        self.assertEqual(row["messages + broadcasts"], "5 + 6")
         self.assertEqual(row["an update, s"], "2.00 (2.00)")
+
+    def test_nothing_said(self) -> None:
+        """What a server without WebSockets cannot lose is no zero of its own."""
+        series = felt(tally())
+        row = dict(
+            zip(
+                HEAD, evolve(series, rest={**series.rest, "said": 0}).row(), strict=True
+            )
+        )
+        self.assertEqual((row["lost"], row["sockets closed"]), ("-", "-"))
+        self.assertEqual(row["slowest message, ms"], "-")
 
     def test_each_problem(self) -> None:
         """Refusals, failures, losses, doubles, closed WebSockets: each alone."""
