@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from tbtwist.errors import TbtwistError
-from tbtwist.net.supervised import Notifier
+from tbtwist.net.supervised import Notifier, as_facts
 from tbtwist.services import Background
 
 _log = Logger()
@@ -214,8 +214,7 @@ class Lifetime(Service):
 
     def _tell_figures(self, **more: int) -> None:
         figures = {**self._role.figures(), **more}
-        counted = {f"X_{name}": value for name, value in figures.items()}
-        self._around.notifier.tell(WATCHDOG=1, **counted)
+        self._around.notifier.tell(WATCHDOG=1, **as_facts(figures))
 
     def end(self, reason: str) -> None:
         """Drain and exit 0; asked again it makes no difference."""

@@ -7,6 +7,7 @@ this module only to list the commands, and txzmq pulls in a reactor.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import os
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tbtwist.identity import WorkerId
     from tbtwist.net.locking import ProcessLock
     from tbtwist.net.supervised import Notifier
+    from tbtwist.observe.files import LogFolder
+    from tbtwist.observe.logs import LogFormat
     from tbtwist.roles.process import Process
 
 ROLES = ("http", "ws", "broker", "manager", "all")
@@ -47,11 +50,12 @@ class Options(UsageOptions):
         ("host", None, None, "Listen on this address instead of the configured one."),
         ("port", None, None, "Listen on this port instead of the configured one.", int),
         ("worker-id", None, None, "The worker's id, as in http-2; default: ROLE-1."),
-        ("log-format", None, "text", "text or json."),
+        ("log-format", None, None, "text or json instead of logging.format."),
     )
     optFlags: Sequence[Sequence[object]] = (
         ("verbose", "v", "Log debug events too."),
         ("console", None, "Show people the workers' states (manager)."),
+        ("files", None, "Log to files in the data directory, not to standard output."),
         ("reload", None, "Replace the http workers when code changes (manager)."),
     )
     loaded: Loaded
@@ -59,6 +63,7 @@ class Options(UsageOptions):
     lifeline: int | None
     notifier: Notifier
     lock: ProcessLock | None = None
+    log_folder: LogFolder
     chosen_observer: ClassVar[ILogObserver | None] = None
 
     @override
@@ -90,7 +95,7 @@ class Options(UsageOptions):
     def _check(self) -> None:
         if self["role"] not in ROLES:
             raise UsageError(f"--role must be one of {', '.join(ROLES)}")
-        if self["log-format"] not in {"text", "json"}:
+        if self["log-format"] not in {None, "text", "json"}:
             raise UsageError("--log-format must be text or json")
         slot = self.slot
         role, _, number = slot.partition("-")
@@ -122,21 +127,31 @@ class Options(UsageOptions):
         """Return the data directory, which exists."""
         return Path(self.loaded.settings.data_dir)
 
+    @property
+    def log_format(self) -> LogFormat:
+        """Return the format of every record."""
+        given: LogFormat | None = self["log-format"]
+        return given or self.loaded.settings.logging.format
+
     def _choose_log(self) -> None:
         """Log to where twistd was told to; a console shows only what matters."""
-        from twisted.python.logfile import LogFile
+        from tbtwist.observe.files import LogFolder
+        from tbtwist.observe.logs import Stream, observer
+        from tbtwist.observe.records import Source
 
-        from tbtwist.observe.logs import observer, worker_log
-
-        level = "DEBUG" if self["verbose"] else self.loaded.settings.log_level
-        to_stdout = self.twistd["logfile"] in (None, "-") and self.twistd["nodaemon"]
-        if self.twistd["logfile"] not in (None, "-"):
-            stream = LogFile.fromFullPath(self.twistd["logfile"])
-        elif to_stdout and not self["console"]:
+        settings = self.loaded.settings
+        level = "DEBUG" if self["verbose"] else settings.log_level
+        self.log_folder = folder = LogFolder(
+            self.data_dir / "logs", settings.logging, time.time, _tell_terminal
+        )
+        given, in_front = self.twistd["logfile"], self.twistd["nodaemon"]
+        stream: Stream = folder.file(self.slot)
+        if given not in (None, "-"):
+            stream = folder.at(Path(given))
+        elif in_front and not (self["console"] or self["files"]):
             stream = sys.stdout
-        else:
-            stream = worker_log(self.data_dir / "logs", self.slot)
-        Options.chosen_observer = observer(stream, self["log-format"], level)
+        source = Source(self.slot, self["role"], os.getpid)
+        Options.chosen_observer = observer(stream, self.log_format, level, source)
         if self.twistd["logger"] is None and not self.twistd["syslog"]:
             self.twistd["logger"] = f"{__name__}.chosen_observer"
 
@@ -168,6 +183,13 @@ class Options(UsageOptions):
             if supervised:
                 hint = "It was started by hand: stop it, and the manager's will start."
             raise SystemExit(f"{error} {hint}") from error
+
+
+def _tell_terminal(sentence: str) -> None:
+    """Say what no log can keep where a person or the journal may see it."""
+    if sys.__stderr__ is not None:
+        with contextlib.suppress(OSError):  # that was the last place
+            print(sentence, file=sys.__stderr__, flush=True)
 
 
 def chosen_observer() -> ILogObserver | None:
@@ -233,7 +255,8 @@ def _process(options: Options, reactor: Any) -> Process:
         cwd=Path.cwd(),
         console=sys.stdout if options["console"] else None,
         verbose=bool(options["verbose"]),
-        log_format=options["log-format"],
+        log_format=options.log_format,
+        log_folder=options.log_folder,
         reload=lambda: _settings(options["config"]),
         reloads=bool(options["reload"]),
         probing=os.environ.pop("TB_PROBING", "") == "1",

@@ -32,8 +32,7 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One slot. ``started_at`` is ISO 8601 in UTC; a figure we do not know is None.
 
-    ``bus_pending`` are items that its bus has at hand, ``bus_incidents`` what was
-    dropped, refused or repeated; the worker's ``/metrics`` says more.
+    ``bus_pending`` are items that its bus has at hand.
     ``drops`` counts by reason what a ws worker could not bring to its end.
     ``bus`` counts what was dropped, refused, missed or sent again, by reason.
     """
@@ -52,7 +51,6 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     requests_total: int | msgspec.UnsetType | None = msgspec.UNSET
     connections: int | msgspec.UnsetType | None = msgspec.UNSET
     bus_pending: int | msgspec.UnsetType | None = msgspec.UNSET
-    bus_incidents: int | msgspec.UnsetType | None = msgspec.UNSET
     drops: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     last_exit: LastExit | None = None
     bus: Mapping[str, int] = {}

@@ -17,6 +17,7 @@ _TWISTD: Final = "from twisted.scripts.twistd import run; run()"
 _LOOK_EVERY_S: Final = 0.1
 _EXIT_GRACE_S: Final = 5.0
 _LOG_TAIL_BYTES: Final = 16_384
+_LONGEST_OUTPUT_BYTES: Final = 1024 * 1024
 
 
 @attrs.frozen
@@ -49,14 +50,24 @@ Outcome = Running | Died | NotReady
 
 
 def manager_argv(
-    executable: str, config: Path | None, *, verbose: bool, reload: bool = False
+    executable: str,
+    config: Path | None,
+    *,
+    verbose: bool,
+    reload: bool = False,
+    background: bool = False,
+    log_format: str | None = None,
 ) -> tuple[str, ...]:
-    """Return the command line of a manager that reads ``config``."""
+    """Return the command line of a manager that reads ``config``.
+
+    One in the ``background`` logs what it would show in front.
+    """
     return (
         *(executable, "-c", _TWISTD, "-n", "--pidfile="),
-        *("tbworkers", "--role=manager", "--console"),
+        *("tbworkers", "--role=manager", "--files" if background else "--console"),
         *(("--verbose",) if verbose else ()),
         *(("--reload",) if reload else ()),
+        *((f"--log-format={log_format}",) if log_format else ()),
         *(("--config", str(config)) if config else ()),
     )
 
@@ -74,8 +85,10 @@ def start_in_background(
 ) -> Outcome:
     """Spawn a manager and wait until all its workers run, it dies, or time is up."""
     log = log_file(data_dir)
-    begin = log.stat().st_size if log.exists() else 0
     with os.fdopen(_open_log(log), "ab") as output:
+        if output.tell() > _LONGEST_OUTPUT_BYTES:
+            output.truncate(0)
+        begin = output.tell()
         child = world.spawn(argv, output)
     client = world.connect(data_dir)
     deadline = world.seconds() + timeout_s
@@ -88,8 +101,11 @@ def start_in_background(
 
 
 def log_file(data_dir: Path) -> Path:
-    """Return where a manager in the background writes."""
-    return data_dir / "logs" / "manager.log"
+    """Return where a manager in the background writes what it cannot log.
+
+    That is why it did not start, or how its interpreter crashed.
+    """
+    return data_dir / "logs" / "manager.out"
 
 
 def _open_log(path: Path) -> int:

@@ -31,6 +31,11 @@ _daemon = click.option(
 _reload = click.option(
     "--reload", is_flag=True, help="Replace the http workers when code changes."
 )
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="How the log files are written; default: logging.format.",
+)
 _timeout = click.option(
     "--timeout",
     "timeout_s",
@@ -45,14 +50,22 @@ _timeout = click.option(
 @_demo
 @_daemon
 @_reload
+@_log_format
 @click.pass_context
-def start(ctx: click.Context, *, demo: bool, daemon: bool, reload: bool) -> None:
+def start(
+    ctx: click.Context,
+    log_format: str | None,
+    *,
+    demo: bool,
+    daemon: bool,
+    reload: bool,
+) -> None:
     """Start the manager, which starts and watches the workers.
 
     Stays in the foreground; Ctrl-C stops everything.
     """
     loaded = _load(ctx, demo=demo)
-    _start(ctx, loaded, daemon=daemon, reload=reload)
+    _start(ctx, loaded, daemon=daemon, reload=reload, log_format=log_format)
 
 
 @click.command()
@@ -69,10 +82,12 @@ def stop(ctx: click.Context, timeout_s: float | None) -> None:
 @_demo
 @_daemon
 @_timeout
+@_log_format
 @click.pass_context
 def restart(
     ctx: click.Context,
     timeout_s: float | None,
+    log_format: str | None,
     *,
     demo: bool,
     daemon: bool,
@@ -85,7 +100,7 @@ def restart(
         _stop(ctx, loaded, timeout_s)
     except NoManager:
         click.echo("No manager was running.")
-    _start(ctx, loaded, daemon=daemon)
+    _start(ctx, loaded, daemon=daemon, log_format=log_format)
 
 
 def _load(ctx: click.Context, *, demo: bool) -> Loaded:
@@ -101,7 +116,12 @@ def _load(ctx: click.Context, *, demo: bool) -> Loaded:
 
 
 def _start(
-    ctx: click.Context, loaded: Loaded, *, daemon: bool, reload: bool = False
+    ctx: click.Context,
+    loaded: Loaded,
+    *,
+    daemon: bool,
+    reload: bool = False,
+    log_format: str | None = None,
 ) -> None:
     from tbtwist.cli.launching import ask_status, manager_argv
 
@@ -112,7 +132,12 @@ def _start(
         click.echo(f"Already running: {where}. Stop it with: tbtwist stop")
         return
     argv = manager_argv(
-        here.executable, loaded.path, verbose=is_verbose(ctx), reload=reload
+        here.executable,
+        loaded.path,
+        verbose=is_verbose(ctx),
+        reload=reload,
+        background=daemon,
+        log_format=log_format,
     )
     if daemon:
         _start_in_background(here, argv, loaded)
@@ -148,7 +173,7 @@ def _not_started(outcome: Died | NotReady, data_dir: Path) -> str:
         return f"The manager ended (code {code}): {outcome.sentence} (log: {log})"
     return (
         f"Not everything runs: {outcome.reason}. The manager goes on; see "
-        f"tbtwist status and {log}, end it with: tbtwist stop"
+        "tbtwist status and tbtwist logs, end it with: tbtwist stop"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from tbtwist.cli.failures import Failure
@@ -29,39 +30,83 @@ _LOOK_EVERY_S = 0.2
     show_default=True,
     help="How many lines of each.",
 )
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a record.")
 @click.pass_context
 def logs(
-    ctx: click.Context, chosen: tuple[str, ...], count: int, *, follow: bool
+    ctx: click.Context,
+    chosen: tuple[str, ...],
+    count: int,
+    *,
+    follow: bool,
+    as_json: bool,
 ) -> None:
     """Show the last lines that the workers have logged, in the order of time."""
-    from tbtwist.observe.tails import merged
-
     folder = Path(find_manager(ctx).settings.data_dir) / "logs"
-    tails = _tails(folder, chosen)
-    width = max(len(tail.worker) for tail in tails) if len(tails) > 1 else 0
-    _print(merged([tail.last(count) for tail in tails]), width)
+    open_logs = _Logs(folder, chosen, count)
+    show = _print_json if as_json else open_logs.print
     try:
+        show(open_logs.look())
         while follow:
             world(ctx).pause(_LOOK_EVERY_S)
-            _print(merged([tail.more() for tail in tails]), width)
+            show(open_logs.look())
     except KeyboardInterrupt:
         return
+    finally:
+        open_logs.close()
 
 
-def _tails(folder: Path, chosen: Sequence[str]) -> list[Tail]:
-    from tbtwist.observe.tails import Tail
+@attrs.define(eq=False)
+class _Logs:
+    """The chosen logs, or all there are: those that come later, too."""
 
-    known = sorted(path.stem for path in folder.glob("*.log"))
-    unknown = [worker for worker in chosen if worker not in known]
-    if unknown or not known:
-        there = f"there are: {', '.join(known)}" if known else "there are none"
-        raise Failure(
-            f"No log of {', '.join(unknown) or 'any worker'} in {folder}; {there}."
-        )
-    return [Tail(worker, folder / f"{worker}.log") for worker in chosen or known]
+    folder: Path
+    chosen: Sequence[str]
+    count: int
+    tails: dict[str, Tail] = attrs.Factory(dict)
+
+    def __attrs_post_init__(self) -> None:
+        known = self._known()
+        unknown = [worker for worker in self.chosen if worker not in known]
+        if unknown or not known:
+            there = f"there are: {', '.join(known)}" if known else "there are none"
+            raise Failure(
+                f"No log of {', '.join(unknown) or 'any worker'} in {self.folder}; "
+                f"{there}."
+            )
+
+    def _known(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.log"))
+
+    def look(self) -> Iterable[Line]:
+        """Return what was added since the last look, in the order of time."""
+        from tbtwist.observe.tails import Tail, merged
+
+        found = [tail.more() for tail in self.tails.values()]
+        for worker in self.chosen or self._known():
+            if worker not in self.tails:
+                tail = Tail(worker, self.folder / f"{worker}.log")
+                self.tails[worker] = tail
+                found.append(tail.last(self.count))
+        return merged(found)
+
+    def print(self, lines: Iterable[Line]) -> None:
+        """Print text for people, each line with its worker if there are several."""
+        from tbtwist.observe.records import readable
+
+        width = max(map(len, self.tails)) if len(self.tails) > 1 else 0
+        for line in lines:
+            prefix = f"{line.worker:<{width}} | " if width else ""
+            for text in readable(line.text).split("\n"):
+                click.echo(f"{prefix}{text}")
+
+    def close(self) -> None:
+        """Close the files."""
+        for tail in self.tails.values():
+            tail.close()
 
 
-def _print(lines: Iterable[Line], width: int) -> None:
-    for line in lines:
-        prefix = f"{line.worker:<{width}} | " if width else ""
-        click.echo(f"{prefix}{line.text}")
+def _print_json(lines: Iterable[Line]) -> None:
+    from tbtwist.observe.records import as_json
+
+    for record in as_json((line.worker, line.text) for line in lines):
+        click.echo(record)

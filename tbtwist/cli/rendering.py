@@ -38,7 +38,7 @@ def document(status: Status) -> bytes:
 def _worker_document(worker: dict[str, Any]) -> dict[str, Any]:
     """Return the contract's keys of one worker, in its order; then the bus' counters."""
     counter = {"http": "requests_total", "ws": "connections"}.get(worker["role"])
-    own = (counter, "bus_pending", "bus_incidents") if counter else ()
+    own = (counter, "bus_pending") if counter else ()
     dropped = {"requests_total", "connections", "last_exit", "exits"}
     dropped |= {"detail", "bus", *own}
     kept = {key: value for key, value in worker.items() if key not in dropped}

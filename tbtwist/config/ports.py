@@ -11,7 +11,7 @@ import attrs
 from tbtwist.config.schema import Settings
 
 _LAST_PORT: Final = 65535
-_ANY_HOST: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised, not bound
+EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared only
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -39,7 +39,7 @@ class PortRange:
     def shares_host(self, other: PortRange) -> bool:
         """Whether both would bind the same address."""
         hosts = {self.host, other.host}
-        return len(hosts) == 1 or bool(hosts & _ANY_HOST) or hosts <= _LOOPBACK
+        return len(hosts) == 1 or bool(hosts & EVERY_ADDRESS) or hosts <= _LOOPBACK
 
 
 @attrs.frozen

@@ -287,6 +287,21 @@ class Bus(Section, frozen=True):
     engine: Literal["zeromq", "memory"] = "zeromq"
 
 
+class Logging(Section, frozen=True):
+    """The files in ``logs/`` of the data directory, one a process.
+
+    A file is set aside when it is full and when its time is over; the oldest are
+    removed.
+    """
+
+    format: Literal["text", "json"] = "text"
+    max_file_bytes: Annotated[int, Meta(ge=4 * KIB)] = 10 * MIB
+    rotate_hours: Natural = 24
+    kept_files: Positive = 14
+    kept_days: Natural = 14
+    audit_kept_days: Natural = 365
+
+
 class Settings(Section, frozen=True):
     """Everything. ``data_dir`` is absolute once it has been loaded."""
 
@@ -295,6 +310,7 @@ class Settings(Section, frozen=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL"] = "INFO"
     data_dir: str = ""
     geoip_db_path: str = ""
+    logging: Logging = Logging()
     bus: Bus = Bus()
     zmq: Zmq = Zmq()
     session: Session = Session()

@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tbtwist.apps.result import Result
     from tbtwist.config.loading import Loaded
     from tbtwist.net.locking import ProcessLock
+    from tbtwist.observe.files import LogFolder, RotatingFile
     from tbtwist.roles.everything import EverythingRole
     from tbtwist.roles.process import Process
 
@@ -42,7 +44,7 @@ class _Running:
     role: EverythingRole
     lock: ProcessLock
     observer: ILogObserver
-    log: Any
+    log: RotatingFile
     addresses: Addresses
 
 
@@ -128,8 +130,9 @@ async def _open(reactor: Any, loaded: Loaded, life: _Life) -> _Running:
     data_dir = Path(loaded.settings.data_dir)
     path = data_dir / "run" / f"{_WHAT}.lock"
     lock = ProcessLock.take(path, what="program with these workers", pid=os.getpid())
-    log, observer = _start_log(loaded)
-    process = _process(reactor, loaded)
+    folder = _log_folder(loaded)
+    log, observer = _start_log(loaded, folder)
+    process = _process(reactor, loaded, folder)
     try:
         role = EverythingRole(process)
         role.bind()
@@ -163,26 +166,36 @@ async def _close(reactor: Any, running: _Running) -> None:
         _stop_log(running.log, running.observer)
 
 
-def _start_log(loaded: Loaded) -> tuple[Any, ILogObserver]:
+def _log_folder(loaded: Loaded) -> LogFolder:
+    from tbtwist.observe.files import LogFolder
+
+    settings = loaded.settings
+    path = Path(settings.data_dir) / "logs"
+    return LogFolder(path, settings.logging, time.time, warnings.warn)
+
+
+def _start_log(loaded: Loaded, folder: LogFolder) -> tuple[RotatingFile, ILogObserver]:
     """Write to a file in the data directory: standard output is the program's."""
     from twisted.logger import globalLogPublisher
 
-    from tbtwist.observe.logs import observer, worker_log
+    from tbtwist.observe.logs import observer
+    from tbtwist.observe.records import Source
 
-    log = worker_log(Path(loaded.settings.data_dir) / "logs", _WHAT)
-    watching = observer(log, "text", loaded.settings.log_level)
+    log, settings = folder.file(_WHAT), loaded.settings
+    source = Source(_WHAT, _WHAT, os.getpid)
+    watching = observer(log, settings.logging.format, settings.log_level, source)
     globalLogPublisher.addObserver(watching)
     return log, watching
 
 
-def _stop_log(log: Any, observer: ILogObserver) -> None:
+def _stop_log(log: RotatingFile, observer: ILogObserver) -> None:
     from twisted.logger import globalLogPublisher
 
     globalLogPublisher.removeObserver(observer)
     log.close()
 
 
-def _process(reactor: Any, loaded: Loaded) -> Process:
+def _process(reactor: Any, loaded: Loaded, folder: LogFolder) -> Process:
     from tbtwist.identity import WorkerId
     from tbtwist.lifetime import Surroundings
     from tbtwist.net.supervised import Notifier
@@ -204,7 +217,8 @@ def _process(reactor: Any, loaded: Loaded) -> Process:
         cwd=Path.cwd(),
         console=None,
         verbose=False,
-        log_format="text",
+        log_format=loaded.settings.logging.format,
+        log_folder=folder,
         reload=lambda: loaded.settings,
     )
 

@@ -8,7 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import ServerFactory
@@ -61,6 +61,15 @@ def adopt(descriptor: int) -> socket.socket:
     listener = socket.socket(fileno=descriptor)
     listener.settimeout(0)
     return listener
+
+
+class Bind(Protocol):
+    """Opens a listener, as `bind_tcp`."""
+
+    def __call__(
+        self, host: str, port: int, *, backlog: int, what: str
+    ) -> socket.socket:
+        """Return a listening socket, or raise `CannotBind`."""
 
 
 class GivenListeners:

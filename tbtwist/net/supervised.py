@@ -20,6 +20,7 @@ _log = Logger()
 FIRST_DESCRIPTOR: Final = 3
 LIFELINE: Final = "lifeline"
 EXITS: Final = "exits"
+_FIGURE: Final = "X_"
 _VARIABLES: Final = ("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID")
 
 
@@ -41,6 +42,20 @@ def take_descriptors(environ: MutableMapping[str, str], pid: int) -> dict[str, i
         unique = f"{name}.{position}" if name in found else name
         found[unique] = FIRST_DESCRIPTOR + position
     return found
+
+
+def as_facts(figures: Mapping[str, int]) -> dict[str, int]:
+    """Return what a role counts as facts for `Notifier.tell`, under names of ours."""
+    return {f"{_FIGURE}{name}": value for name, value in figures.items()}
+
+
+def figures_in(facts: Mapping[str, str]) -> dict[str, int]:
+    """Return what a role counts, from its facts; what is no number is passed over."""
+    return {
+        name.removeprefix(_FIGURE): int(value)
+        for name, value in facts.items()
+        if name.startswith(_FIGURE) and value.isdecimal() and value.isascii()
+    }
 
 
 @attrs.frozen

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-
 import msgspec
 
-from tbtwist.observe.logs import worker_log
+from tbtwist.observe.files import AUDIT, LogFolder
+from tbtwist.observe.records import Source, iso_utc
 
 
 class AuditLog:
     """Appends to ``audit.log``, which only this user can read and which rotates."""
 
-    def __init__(self, folder: Path, now: Callable[[], float]) -> None:
-        self._folder = folder
-        self._now = now
-        self._file: Any = None
+    def __init__(self, folder: LogFolder, source: Source) -> None:
+        self._source = source
+        self._now = folder.now
+        self._file = folder.file(AUDIT)
 
     def write(self, *, who: str, what: str, outcome: str, reason: str = "") -> None:
         """Keep one record. ``outcome`` is begun, done, failed or refused."""
-        if self._file is None:
-            self._file = worker_log(self._folder, "audit")
-        at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        record = {"time": at, "who": who, "what": what, "outcome": outcome}
+        level = "warn" if outcome in {"failed", "refused"} else "info"
+        record = {
+            "time": iso_utc(self._now()),
+            "level": level,
+            **self._source.fields(),
+            "logger": "tbtwist.audit",
+            "who": who,
+            "what": what,
+            "outcome": outcome,
+        }
         if reason:
             record["reason"] = reason
         self._file.write(msgspec.json.encode(record).decode() + "\n")
-        self._file.flush()
+
+    def tidy(self) -> None:
+        """Set the file aside if its time has come, though nothing happens."""
+        self._file.tidy()
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._file.close()

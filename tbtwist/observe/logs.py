@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from collections.abc import Mapping
+from typing import Final, Literal, Protocol
 
-import msgspec
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
@@ -18,8 +14,20 @@ from twisted.logger import (
     eventAsText,
     formatEvent,
 )
-from twisted.python.logfile import LogFile
 from zope.interface import implementer
+
+from tbtwist.observe.files import LogFolder, RotatingFile
+from tbtwist.observe.records import (
+    GRAVE,
+    Source,
+    encoded,
+    iso_utc,
+    parsed,
+    starts_record,
+    text_level,
+    with_source,
+    wrapped,
+)
 
 LogFormat = Literal["text", "json"]
 LEVELS: Final = {
@@ -30,15 +38,21 @@ LEVELS: Final = {
     "ERROR": LogLevel.error,
     "CRITICAL": LogLevel.critical,
 }
-_QUIET: Final = ("log_legacy", "twisted.scripts", "stdout")
-_MAX_FILE_BYTES: Final = 10 * 1024 * 1024
-_KEPT_FILES: Final = 5
-_STARTS_A_RECORD: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (?P<level>\w+) ")
+_QUIET: Final = ("log_legacy", "twisted.scripts")
+
+
+class Stream(Protocol):
+    """What is logged to: standard output, or a file that rotates."""
+
+    def write(self, text: str, /) -> object:
+        """Take whole lines."""
+
+    def flush(self) -> None:
+        """Keep nothing back."""
 
 
 def _time_of(event: LogEvent) -> str:
-    moment = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_utc(event.get("log_time", 0.0))
 
 
 def text_line(event: LogEvent) -> str:
@@ -49,20 +63,25 @@ def text_line(event: LogEvent) -> str:
     return f"{_time_of(event)} {level} [{where}] {message}\n"
 
 
-def json_line(event: LogEvent) -> str:
-    """Return one JSON object a line, with the event's own fields beside it."""
+def json_line(event: LogEvent, source: Mapping[str, object]) -> str:
+    """Return one JSON object a line, with the event's own fields behind the source's.
+
+    An own field whose name is taken is called ``event_`` and that name.
+    """
     record: dict[str, object] = {
         "time": _time_of(event),
         "level": event.get("log_level", LogLevel.info).name,
+        **source,
         "logger": event.get("log_namespace", "-"),
         "message": formatEvent(event),
     }
     if "log_failure" in event:
         record["traceback"] = event["log_failure"].getTraceback()
+    taken = frozenset(record)
     for key, value in event.items():
-        if not key.startswith("log_") and key not in record:
-            record[key] = _plain(value)
-    return msgspec.json.encode(record).decode() + "\n"
+        if not key.startswith("log_"):
+            record[f"event_{key}" if key in taken else key] = _plain(value)
+    return encoded(record) + "\n"
 
 
 def _plain(value: object) -> object:
@@ -70,24 +89,19 @@ def _plain(value: object) -> object:
     return value if plain else str(value)
 
 
-FORMATS: Final[dict[LogFormat, Callable[[LogEvent], str]]] = {
-    "text": text_line,
-    "json": json_line,
-}
-
-
 @implementer(ILogObserver)
 class StreamObserver:
     """Writes each event as one record to a stream.
 
     An event with ``log_lines`` is many records, ready to be written as they are.
-    When the stream is a pipe whose reader (the manager) is gone, there is
-    nobody left to tell; the role goes on and drains.
+    When the stream is a pipe whose reader (the manager) is gone, or a file on a full
+    disk, there is nobody left to tell; the role goes on, or drains.
     """
 
-    def __init__(self, stream: TextIO, log_format: LogFormat) -> None:
+    def __init__(self, stream: Stream, log_format: LogFormat, source: Source) -> None:
         self._stream = stream
-        self._format = FORMATS[log_format]
+        self._json = log_format == "json"
+        self._source = source
 
     def __call__(self, event: LogEvent) -> None:
         """Write ``event``, unless it is only Twisted talking to itself."""
@@ -96,47 +110,70 @@ class StreamObserver:
         ):
             return
         try:
-            self._stream.write(event.get("log_lines") or self._format(event))
+            self._stream.write(self._record(event))
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             return
 
+    def _record(self, event: LogEvent) -> str:
+        lines: str | None = event.get("log_lines")
+        if not self._json:
+            return lines or text_line(event)
+        source = self._source.fields()
+        if not lines:
+            return json_line(event, source)
+        if lines.startswith("{"):
+            return with_source(lines, source)
+        at, logger = event.get("log_time", 0.0), event.get("log_namespace", "-")
+        kept = (
+            wrapped(line, at, source, level="info", logger=logger)
+            for line in lines.splitlines()
+        )
+        return "\n".join([*kept, ""])
 
-def observer(stream: TextIO, log_format: LogFormat, level: str) -> ILogObserver:
-    """Return an observer for events of ``level`` and above."""
+
+def observer(
+    stream: Stream, log_format: LogFormat, level: str, source: Source
+) -> ILogObserver:
+    """Return an observer for events of ``level`` and above, all of one ``source``."""
     predicate = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
     predicate.setLogLevelForNamespace("twisted.internet", LogLevel.warn)
     filtered: ILogObserver = FilteringLogObserver(
-        StreamObserver(stream, log_format), [predicate]
+        StreamObserver(stream, log_format, source), [predicate]
     )
     return filtered
 
 
-def worker_log(folder: Path, worker: str) -> Any:
-    """Open the file that keeps what ``worker`` says; it rotates by size."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return LogFile(
-        f"{worker}.log",
-        str(folder),
-        rotateLength=_MAX_FILE_BYTES,
-        defaultMode=0o600,
-        maxRotatedFiles=_KEPT_FILES,
-    )
-
-
 class WorkerLogs:
-    """The files that keep what the workers say, one a worker."""
+    """The files that keep what the workers say, one a worker.
 
-    def __init__(self, folder: Path) -> None:
+    In JSON, every line of a file is a record, whatever the worker wrote.
+    """
+
+    def __init__(self, folder: LogFolder, log_format: LogFormat) -> None:
         self._folder = folder
-        self._files: dict[str, Any] = {}
+        self._json = log_format == "json"
+        self._files: dict[str, RotatingFile] = {}
 
-    def write(self, worker: str, line: str) -> None:
-        """Append one line of ``worker``."""
+    def write(self, worker: str, line: str, pid: int | None = None) -> None:
+        """Append one line of ``worker``, whose process is or was ``pid``."""
         if worker not in self._files:
-            self._files[worker] = worker_log(self._folder, worker)
-        self._files[worker].write(line + "\n")
-        self._files[worker].flush()
+            self._files[worker] = self._folder.file(worker)
+        kept = self._record(worker, line, pid) if self._json else line
+        self._files[worker].write(kept + "\n", begins=starts_record(kept))
+
+    def _record(self, worker: str, line: str, pid: int | None) -> str:
+        found = parsed(line)
+        if found is not None and found.worker:
+            return line
+        source = {"worker": worker, "role": worker.partition("-")[0], "pid": pid}
+        return wrapped(line, self._folder.now(), source)
+
+    def tidy(self) -> None:
+        """Set aside and remove what is due, though nobody writes."""
+        for file in self._files.values():
+            file.tidy()
+        self._folder.sweep()
 
     def close(self) -> None:
         """Close the files."""
@@ -149,7 +186,7 @@ class Notable:
     """Tells the lines worth a person's attention from the others.
 
     A record of level warn or above is notable, with all lines that follow it
-    until the next record begins (a traceback).
+    until the next record begins (a traceback). A record in JSON is one line.
     """
 
     def __init__(self) -> None:
@@ -157,7 +194,11 @@ class Notable:
 
     def __call__(self, worker: str, line: str) -> bool:
         """Return whether ``line`` of ``worker`` should be shown."""
-        found = _STARTS_A_RECORD.match(line)
-        if found is not None:
-            self._last[worker] = found["level"] in {"warn", "error", "critical"}
+        record = parsed(line)
+        if record is not None:
+            self._last.pop(worker, None)  # what is no JSON belongs to none
+            return record.level in GRAVE
+        level = text_level(line)
+        if level is not None:
+            self._last[worker] = level in GRAVE
         return self._last.get(worker, True)

@@ -27,6 +27,8 @@ LATENCY: Final = "LATENCY_"
 LATENCY_US: Final = "LATENCY_US"
 REQUESTS: Final = "REQUESTS_TOTAL"
 CONNECTIONS: Final = "CONNECTIONS"
+IN_FLIGHT: Final = "IN_FLIGHT"
+BUS_PENDING: Final = "BUS_PENDING"
 BUS_IN: Final = "BUS_IN"
 BUS_OUT: Final = "BUS_OUT"
 BUS_REASON: Final = "BUS:"
@@ -66,7 +68,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     STATUS: Metric(
         "http_requests", "Requests answered, by class of status", label="status"
     ),
-    "IN_FLIGHT": Metric("http_in_flight", "Requests that are being answered", "gauge"),
+    IN_FLIGHT: Metric("http_in_flight", "Requests that are being answered", "gauge"),
     "HTTP_CONNECTIONS": Metric("http_connections", "Open HTTP connections", "gauge"),
     "HTTP_WAITING": Metric("http_waiting", "Requests that wait for a turn", "gauge"),
     "STREAMS": Metric("http_streams", "Streams under way", "gauge"),
@@ -85,7 +87,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "WS_CLOSED_": Metric("ws_closed", "Connections closed, by code", label="code"),
     BUS_IN: Metric("bus_received", "Messages taken from the bus"),
     BUS_OUT: Metric("bus_sent", "Messages given to the bus"),
-    "BUS_PENDING": Metric(
+    BUS_PENDING: Metric(
         "bus_pending", "Messages that wait to be acknowledged or handled", "gauge"
     ),
     "BUS_QUEUED_BYTES": Metric(

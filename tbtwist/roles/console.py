@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
+from twisted.logger import Logger
+
 from tbtwist.observe.logs import Notable, WorkerLogs
+from tbtwist.observe.records import readable
 from tbtwist.status import Status, WorkerStatus
+
+_log = Logger()
 
 _MANAGER = "manager"
 
@@ -15,7 +20,7 @@ class Console:
     """Prints changes of state, and those lines of the workers that matter.
 
     Every line of every worker goes to its log file, whether it is shown or not.
-    Without a terminal (``stream`` None) nothing is shown.
+    Without a terminal (``stream`` None) nothing is shown, and what is said is logged.
     """
 
     def __init__(
@@ -28,7 +33,12 @@ class Console:
         self._shown: dict[str, str] = {}
 
     def say(self, text: str) -> None:
-        """Print one line."""
+        """Print one line; it is logged if nobody is there to read it."""
+        if self._stream is None:
+            _log.info("{text}", text=text)
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         if self._stream is None:
             return
         try:
@@ -45,14 +55,16 @@ class Console:
         line = f"  {worker.id:<8} {worker.state:<9} {about}".rstrip()
         if self._shown.get(worker.id) != line:
             self._shown[worker.id] = line
-            self.say(line)
+            self._show(line)
 
-    def said(self, worker_id: str, line: str) -> None:
-        """Take a line of a worker's output."""
-        self._logs.write(worker_id, line)
-        shown = self._verbose or worker_id == _MANAGER
-        if self._notable(worker_id, line) or shown:
-            self.say(f"  {worker_id:<8} | {line}")
+    def said(self, worker_id: str, line: str, pid: int | None = None) -> None:
+        """Take a line of a worker's output, or of the manager, who has logged it."""
+        own = worker_id == _MANAGER
+        if not own:
+            self._logs.write(worker_id, line, pid)
+        if self._notable(worker_id, line) or self._verbose or own:
+            for each in readable(line).splitlines():
+                self._show(f"  {worker_id:<8} | {each}")
 
     @property
     def is_terminal(self) -> bool:
@@ -68,10 +80,12 @@ class Console:
         if missing:
             self.say(f"Not everything runs: {', '.join(missing)} (tbtwist status)")
         else:
-            self.say("")
-            self.say(f"Open {status.manager.http_url} - Ctrl-C stops everything.")
+            self._show("")
+            self._show(f"Open {status.manager.http_url} - Ctrl-C stops everything.")
         if status.manager.ui_url and self.is_terminal:
-            self.say(f"Web UI: {login_link()} (works once; tbtwist ui prints another)")
+            self._show(
+                f"Web UI: {login_link()} (works once; tbtwist ui prints another)"
+            )
         elif status.manager.ui_url:
-            self.say(f"Web UI: {status.manager.ui_url} (tbtwist ui prints a link in)")
-        self.say("")
+            self._show(f"Web UI: {status.manager.ui_url} (tbtwist ui prints a link in)")
+        self._show("")

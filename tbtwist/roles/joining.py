@@ -11,7 +11,14 @@ from tbtwist.boundaries import EventBus
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.endpoints import Endpoints
 from tbtwist.lifetime import Life
-from tbtwist.observe.metrics import BUS_IN, BUS_OUT, BUS_REASON, RECEIVED, SENT
+from tbtwist.observe.metrics import (
+    BUS_IN,
+    BUS_OUT,
+    BUS_PENDING,
+    BUS_REASON,
+    RECEIVED,
+    SENT,
+)
 from tbtwist.roles.process import Process
 from tbtwist.services import Background, wait
 
@@ -39,8 +46,7 @@ def bus_summary(bus: EventBus) -> Mapping[str, int]:
     figures = bus.figures()
     now = figures.now
     return {
-        "BUS_PENDING": now["lane_items"] + now["deliveries_waiting"],
-        "BUS_INCIDENTS": sum(figures.incidents.values()),
+        BUS_PENDING: now["lane_items"] + now["deliveries_waiting"],
         "BUS_QUEUED_BYTES": now["lane_bytes"],
         BUS_IN: sum(figures.done.get(name, 0) for name in RECEIVED),
         BUS_OUT: sum(figures.done.get(name, 0) for name in SENT),

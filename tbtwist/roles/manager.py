@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from tbtwist.auth.secrets import load_secrets
@@ -18,6 +19,7 @@ from tbtwist.lifetime import Life
 from tbtwist.net.listening import GivenListeners
 from tbtwist.observe.audit import AuditLog
 from tbtwist.observe.logs import WorkerLogs
+from tbtwist.observe.records import Source, readable
 from tbtwist.roles.console import Console
 from tbtwist.roles.localnginx import LocalNginx
 from tbtwist.roles.process import Process
@@ -33,6 +35,7 @@ from tbtwist.webui.service import Around, WebUi
 
 _log = Logger()
 _MARGIN_S: Final = 5.0
+_TIDY_S: Final = 60.0
 
 
 def _silent(_step: UpdateStep) -> None:
@@ -48,9 +51,13 @@ class ManagerRole:
         self._background = Background()
         self._ended = False
         manager = process.settings.manager
-        self._logs = WorkerLogs(process.data_dir / "logs")
+        self._logs = WorkerLogs(process.log_folder, process.log_format)
+        self._tidying = LoopingCall(self._tidy_logs)
+        self._tidying.clock = process.reactor
         self._console = Console(process.console, self._logs, verbose=process.verbose)
-        self._audit = AuditLog(process.data_dir / "logs", process.now)
+        self._audit = AuditLog(
+            process.log_folder, Source("manager", "manager", os.getpid)
+        )
         self._actions = Actions(process.now)
         self._actions.listeners.append(self._acted)
         self._feed = Feed(process.reactor, process.now, self._status, self._actions)
@@ -83,6 +90,7 @@ class ManagerRole:
             nginx=LocalNginx.of(
                 process.reactor, process.environ, process.settings.nginx
             ),
+            bind=self._given,
         )
         port, record = self._supervisor, self._audit.write
         return WebUi(process.settings, around, port, self._feed, record)
@@ -94,9 +102,16 @@ class ManagerRole:
         self._console.changed(worker)
         self._feed.changed()
 
-    def _said(self, worker_id: str, line: str) -> None:
-        self._console.said(worker_id, line)
-        self._feed.said(worker_id, line)
+    def _said(self, worker_id: str, line: str, pid: int | None) -> None:
+        self._console.said(worker_id, line, pid)
+        for each in readable(line).split("\n"):
+            self._feed.said(worker_id, each)
+
+    def _tidy_logs(self) -> None:
+        """Do for logs what comes with time, though nobody writes."""
+        with _log.failuresHandled("while looking after the logs"):
+            self._logs.tidy()
+            self._audit.tidy()
 
     def _acted(self, action: Action) -> None:
         if action.state == "running" and action.steps:
@@ -160,6 +175,7 @@ class ManagerRole:
     async def start(self, life: Life) -> None:
         """Start the workers; ready when each was ready once or was given up."""
         self._console.say(f"tbtwist, data in {self._process.data_dir}")
+        self._background.own("looking after the logs", self._tidying.start(_TIDY_S))
         self._control.startService()
         self._web_ui.startService()
         self._supervisor.startService()
@@ -189,6 +205,8 @@ class ManagerRole:
         if self._reloader is not None:
             self._reloader.stop()
         await self._supervisor.stop(0)
+        if self._tidying.running:
+            self._tidying.stop()
         self._background.cancel_all()
         await self._control.stopService()
         await self._web_ui.stopService()

@@ -14,6 +14,7 @@ from tbtwist.errors import CannotBind
 from tbtwist.identity import RandomBytes, WorkerId
 from tbtwist.lifetime import Surroundings
 from tbtwist.net.listening import adopt, bind_tcp
+from tbtwist.observe.files import LogFolder
 from tbtwist.observe.logs import LogFormat
 
 LAST_PORT: Final = 65535
@@ -43,6 +44,7 @@ class Process:
     console: TextIO | None
     verbose: bool
     log_format: LogFormat
+    log_folder: LogFolder
     reload: Callable[[], Settings]
     probing: bool = False
     reloads: bool = False

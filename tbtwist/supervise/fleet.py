@@ -121,10 +121,9 @@ class Fleet:
             await self.emptied(group)
 
     def hurry(self, timeout_s: float) -> None:
-        """Give those who drain a nearer deadline."""
+        """Give those who drain a nearer deadline, those who were replaced too."""
         for slot in self.slots:
-            if slot.state == "draining":
-                slot.stop(timeout_s)
+            slot.hurry(timeout_s)
 
     # --- one of them
 

@@ -311,3 +311,13 @@ class Lifecycle:
     def stop(self, kill_after_s: float) -> None:
         """Drain and stop; kill it after ``kill_after_s``. Again: a new deadline."""
         self._machine.stop_requested(kill_after_s)
+
+    def hurry(self, kill_after_s: float) -> None:
+        """If it drains, kill it after ``kill_after_s``, unless that is due sooner."""
+        life = self._life
+        if life.state != "draining":
+            return
+        latest = life.clock.seconds() + kill_after_s
+        timer = life.timer
+        if timer is None or not timer.active() or timer.getTime() > latest:
+            self.stop(kill_after_s)

@@ -179,6 +179,8 @@ class Child(ProcessProtocol):
         self._reactor = reactor
         self._open_pidfd = open_pidfd
         self._watch: ExitWatch | None = None
+        self.first_pid: int | None = None
+        """The process's id, also when it is gone and may be another's."""
         self._launch = launch
         self._events = events
         self._notify_port: IListeningPort | None = None
@@ -230,6 +232,7 @@ class Child(ProcessProtocol):
     def connectionMade(self) -> None:
         """The child reads nothing; its end must not be missed."""
         if self.transport is not None and self.transport.pid is not None:
+            self.first_pid = self.transport.pid
             self.transport.closeStdin()
             self._watch = ExitWatch.begin(
                 self._reactor, self.transport.pid, self._open_pidfd

@@ -12,7 +12,13 @@ from msgspec import UNSET, UnsetType
 
 from tbtwist.net.listening import port_of
 from tbtwist.net.supervised import EXITS
-from tbtwist.observe.metrics import BUS_REASON, DROPS
+from tbtwist.observe.metrics import (
+    BUS_PENDING,
+    BUS_REASON,
+    CONNECTIONS,
+    DROPS,
+    REQUESTS,
+)
 from tbtwist.status import LastExit, WorkerState, WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec, reachable
 from tbtwist.supervise.policy import Policy
@@ -102,6 +108,12 @@ class Slot:
         for tenant in (self.tenant, self.successor, *self.leaving):
             if tenant is not None:
                 tenant.life.stop(kill_after_s)
+
+    def hurry(self, kill_after_s: float) -> None:
+        """Give those who drain a nearer deadline, those who were replaced too."""
+        for tenant in (self.tenant, self.successor, *self.leaving):
+            if tenant is not None:
+                tenant.life.hurry(kill_after_s)
 
     # --- an update
 
@@ -208,11 +220,10 @@ class Slot:
             restarts=self._crashes + max(0, tenant.starts - 1),
             memory_bytes=None if usage is None else usage.memory_bytes,
             cpu_percent=None if usage is None else usage.cpu_percent,
-            requests_total=self._figure("X_REQUESTS_TOTAL", "http"),
-            connections=self._figure("X_CONNECTIONS", "ws"),
+            requests_total=self._figure(REQUESTS, "http"),
+            connections=self._figure(CONNECTIONS, "ws"),
             drops=self._by_reason(DROPS) if self.spec.role == "ws" else UNSET,
-            bus_pending=self._figure("X_BUS_PENDING", "http", "ws"),
-            bus_incidents=self._figure("X_BUS_INCIDENTS", "http", "ws"),
+            bus_pending=self._figure(BUS_PENDING, "http", "ws"),
             last_exit=self._exits[-1] if self._exits else None,
             bus=self._by_reason(BUS_REASON),
             exits=tuple(self._exits),
@@ -225,11 +236,10 @@ class Slot:
 
     def _by_reason(self, kind: str) -> dict[str, int]:
         """Return the figures of a kind, each by what follows in its name."""
-        first = f"X_{kind}"
         return {
-            name.removeprefix(first): count
+            name.removeprefix(kind): count
             for name, count in sorted(self.tenant.figures.items())
-            if name.startswith(first)
+            if name.startswith(kind)
         }
 
     def _describe(self) -> str:

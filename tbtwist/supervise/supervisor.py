@@ -173,7 +173,7 @@ class Supervisor(Service):
 
     def _announce(self, sentence: str) -> None:
         _log.warn("{sentence}", sentence=sentence)
-        self._said("manager", sentence)
+        self._said("manager", sentence, self._world.pid)
 
     def _changed(self, worker_id: str) -> None:
         slot = self._fleet.find(worker_id)
@@ -184,8 +184,8 @@ class Supervisor(Service):
                 self._fleet.refuse_unserved()
         self._fleet.conditions.check()
 
-    def _said(self, worker_id: str, line: str) -> None:
-        tell(self._hooks.said, worker_id, line)
+    def _said(self, worker_id: str, line: str, pid: int | None) -> None:
+        tell(self._hooks.said, worker_id, line, pid)
 
     # --- what others ask
 

@@ -13,6 +13,8 @@ from typing import Final, Protocol
 from twisted.logger import Logger
 
 from tbtwist.errors import CannotBind, WorkerNotReady
+from tbtwist.net.supervised import figures_in
+from tbtwist.observe.metrics import IN_FLIGHT
 from tbtwist.status import LastExit, WorkerState
 from tbtwist.supervise.keeping import NOTIFY_PREFIX, sweep_peer
 from tbtwist.supervise.lifecycle import Lifecycle
@@ -23,8 +25,6 @@ from tbtwist.supervise.workshop import Workshop, iso_utc
 
 _log = Logger()
 
-_FIGURE: Final = "X_"
-IN_FLIGHT: Final = "X_IN_FLIGHT"
 _LONGEST_DETAIL: Final = 300
 
 
@@ -156,11 +156,7 @@ class Tenant:
         self.life.heard()
         if "STATUS" in facts:
             self.detail = facts["STATUS"][:_LONGEST_DETAIL]
-        self.figures |= {
-            name: int(value)
-            for name, value in facts.items()
-            if name.startswith(_FIGURE) and value.isdecimal() and value.isascii()
-        }
+        self.figures |= figures_in(facts)
         if self.figures:
             self._shop.counted(self.spec.id, self.generation, dict(self.figures))
         if facts.get("READY") == "1":
@@ -170,7 +166,8 @@ class Tenant:
 
     def said(self, line: str) -> None:
         """Hand a line of its output on."""
-        self._shop.said(self.spec.id, line)
+        pid = None if self._child is None else self._child.first_pid
+        self._shop.said(self.spec.id, line, pid)
 
     def exited(self) -> None:
         """Let the bus know at once; nobody else sees it sooner than we do."""

@@ -20,7 +20,7 @@ class Workshop:
     ``inherited`` are the descriptors that every child gets beside its listener;
     ``exits`` tells the broker at once whom it need not wait for; ``addresses`` says
     where all workers listen, for their environment. ``changed`` is told the id of a
-    worker with another state, ``counted`` the figures of one of its generations,
+    worker with another state, ``said`` a worker's line and pid, ``counted`` the figures of one of its generations,
     ``left`` how that ended and what it said last.
     """
 
@@ -31,7 +31,7 @@ class Workshop:
     exits: ExitPipe
     addresses: Callable[[], Mapping[str, str]]
     changed: Callable[[str], None]
-    said: Callable[[str, str], None]
+    said: Callable[[str, str, int | None], None]
     counted: Callable[[str, int, Mapping[str, int]], None]
     left: Callable[[str, int, LastExit, Sequence[str]], None]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 from twisted.logger import Logger
 
 from tbtwist.config.schema import Settings
-from tbtwist.net.listening import bind_tcp
+from tbtwist.net.listening import Bind, bind_tcp
 from tbtwist.status import LastExit, WorkerStatus
 from tbtwist.supervise.plan import WorkerSpec
 from tbtwist.supervise.reaping import OpenPidfd
@@ -28,15 +27,6 @@ _RUN_TWISTD: Final = (
 )
 """A Ctrl-C in the terminal is the manager's business from the first moment on."""
 _JITTER: Final = 0.2
-
-
-class Bind(Protocol):
-    """Opens a listener, as `tbtwist.net.listening.bind_tcp`."""
-
-    def __call__(
-        self, host: str, port: int, *, backlog: int, what: str
-    ) -> socket.socket:
-        """Return a listening socket, or raise `CannotBind`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -69,13 +59,13 @@ class World:
 class Hooks:
     """Who wants to know: of every change of state, and of every line of output.
 
-    The manager's own announcements come as lines of the worker ``manager``.
-    ``counted`` gets a worker's id, generation and figures (``X_NAME``) with every
-    heartbeat, ``left`` how a process of it ended, and its last lines.
+    ``said`` gets a worker's id, the line, and the pid of the process that wrote it;
+    the manager's own announcements come as lines of the worker ``manager``.
+    ``counted`` gets a worker's id, generation and figures with every heartbeat, ``left`` how a process of it ended, and its last lines.
     """
 
     changed: Callable[[WorkerStatus], None] = lambda _status: None
-    said: Callable[[str, str], None] = lambda _worker_id, _line: None
+    said: Callable[[str, str, int | None], None] = lambda *_: None
     counted: Callable[[str, int, Mapping[str, int]], None] = lambda *_: None
     left: Callable[[str, int, LastExit, Sequence[str]], None] = lambda *_: None
 

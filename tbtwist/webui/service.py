@@ -20,7 +20,7 @@ from tbtwist.boundaries import ManagerPort
 from tbtwist.config.schema import Settings
 from tbtwist.errors import PrivateFileUnusable
 from tbtwist.identity import RandomBytes
-from tbtwist.net.listening import bind_tcp, port_of, serve, url_of
+from tbtwist.net.listening import Bind, bind_tcp, port_of, serve, url_of
 from tbtwist.services import Background, wait_until
 from tbtwist.webui.accounts import NginxFacts
 from tbtwist.webui.api import Api
@@ -61,6 +61,7 @@ class Around:
     now: Callable[[], float]
     random: RandomBytes
     nginx: FrontNginx
+    bind: Bind = bind_tcp
 
 
 def cluster_secret(around: Around) -> bytes:
@@ -123,7 +124,7 @@ class WebUi(Service):
         manager = self._settings.manager
         reactor = self._around.reactor
         secret = cluster_secret(self._around)
-        self._listener = bind_tcp(
+        self._listener = self._around.bind(
             manager.web_ui_host,
             manager.web_ui_port,
             backlog=_BACKLOG,

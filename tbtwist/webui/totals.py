@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 import attrs
 
@@ -26,8 +25,6 @@ from tbtwist.observe.metrics import (
     find,
     is_loss,
 )
-
-_PREFIX: Final = "X_"
 
 
 @attrs.define(eq=False)
@@ -117,9 +114,7 @@ class Totals:
     ) -> None:
         """Take what a worker's generation says; ``at`` is the wall clock."""
         self._heard[worker] = at
-        self._slots[worker].present[generation] = {
-            name.removeprefix(_PREFIX): value for name, value in figures.items()
-        }
+        self._slots[worker].present[generation] = figures
 
     def ended(self, worker: str, generation: int) -> None:
         """Keep what a generation counted; its gauges end with it."""

@@ -48,6 +48,13 @@ class ArgvTests(SynchronousTestCase):
         argv = manager_argv("/py", Path("/a b.yaml"), verbose=True)
         self.assertEqual(argv[-3:], ("--verbose", "--config", "/a b.yaml"))
 
+    def test_in_the_background(self) -> None:
+        """What a terminal would show is logged, in the format that was asked for."""
+        argv = manager_argv(
+            "/py", None, verbose=False, background=True, log_format="json"
+        )
+        self.assertEqual(argv[-2:], ("--files", "--log-format=json"))
+
 
 class JudgeTests(SynchronousTestCase):
     """Whether everything runs."""
@@ -114,6 +121,16 @@ class BackgroundTests(CliTestCase):
         self.assertEqual(log.read_text(), "hello\nhello\n")
         self.assertEqual(log.stat().st_mode & 0o777, 0o600)
         self.assertEqual(log.parent.stat().st_mode & 0o777, 0o700)
+
+    def test_log_has_an_end(self) -> None:
+        """What many managers have written there is no burden for ever."""
+        log = log_file(self.data_dir)
+        log.parent.mkdir(parents=True)
+        log.write_bytes(b"x" * 2_000_000)
+        self.world.on_spawn = lambda out: out.write(b"hello\n")
+        self.world.manager = FakeManager(status(worker("http-1")))
+        self.start()
+        self.assertEqual(log.read_text(), "hello\n")
 
     def test_dies(self) -> None:
         """If the manager dies, its last words are told, not those of an earlier one."""

@@ -94,7 +94,7 @@ class DaemonTests(CliTestCase):
         self.assertTrue(said.startswith("Serving on http://127.0.0.1:8000\n"))
         self.assertNotIn("Web UI", said)
         self.assertIn("\nhttp-1  http", said)
-        self.assertEqual(self.world.spawned[0][-1], "--console")
+        self.assertEqual(self.world.spawned[0][-1], "--files")
         self.assertEqual(self.world.became, [])
 
     def test_web_ui(self) -> None:
@@ -112,7 +112,7 @@ class DaemonTests(CliTestCase):
         self.world.child.code = 1
         self.world.on_spawn = lambda log: log.write(b"Port 8000 is taken.")
         said = self.fail_with(1, "start", "-d")
-        log = self.data_dir / "logs" / "manager.log"
+        log = self.data_dir / "logs" / "manager.out"
         self.assertEqual(
             said, f"The manager ended (code 1): Port 8000 is taken. (log: {log})\n"
         )

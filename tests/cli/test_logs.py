@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from typing_extensions import override
 
 from tests.cli.worlds import CliTestCase
@@ -59,6 +61,50 @@ class LogsTests(CliTestCase):
         self.patch(self.world, "pause", pause)
         said = self.succeed("logs", "-f", "-n", "0")
         self.assertEqual(said, "http-1 | more\n")
+
+    def test_follow_newcomers(self) -> None:
+        """A worker that begins to log later is followed, too."""
+        looks = iter((lambda: self.log("http-2", "hello"), lambda: None))
+
+        def pause(_seconds: float) -> None:
+            look = next(looks, None)
+            if look is None:
+                raise KeyboardInterrupt
+            look()
+
+        self.patch(self.world, "pause", pause)
+        self.assertEqual(self.succeed("logs", "-f", "-n", "1").count("http-2"), 1)
+
+    def test_json_log(self) -> None:
+        """Records in JSON are shown as text, with their tracebacks."""
+        record = {"time": "2026-11-24T08:00:02.000Z", "level": "error", "logger": "x"}
+        record |= {"message": "oh", "traceback": "Trace:\n  File\nValueError\n"}
+        self.log("ws-12", json.dumps(record))
+        said = self.succeed("logs", "-w", "ws-12", "-n", "1")
+        self.assertEqual(
+            said,
+            "2026-11-24T08:00:02.000Z error [x] oh\nTrace:\n  File\nValueError\n",
+        )
+
+    def test_json(self) -> None:
+        """For programs: a record is an object, its traceback in it, and its worker."""
+        self.log("http-1", "2026-11-24T08:00:02.000Z error [x.y] oh\nTrace:\n  File")
+        self.log("ws-12", '{"time":"2026-11-24T08:00:03.000Z","worker":"ws-12"}')
+        lines = self.succeed("logs", "--json").splitlines()
+        records = [json.loads(line) for line in lines]
+        self.assertEqual(
+            [each["worker"] for each in records], ["ws-12", "http-1", "http-1", "ws-12"]
+        )
+        self.assertEqual(
+            records[2],
+            {
+                "time": "2026-11-24T08:00:02.000Z",
+                "level": "error",
+                "logger": "x.y",
+                "worker": "http-1",
+                "message": "oh\nTrace:\n  File",
+            },
+        )
 
     def test_unknown(self) -> None:
         """Whoever asks for nobody learns who there is."""

@@ -66,7 +66,7 @@ class DocumentTests(SynchronousTestCase):
         common = "id role state generation pid port started_at uptime_s restarts"
         expected = [*common.split(), "memory_bytes", "cpu_percent"]
         http, ws, broker = found["workers"]
-        bus = ["bus_pending", "bus_incidents"]
+        bus = ["bus_pending"]
         end = ["last_exit", "bus"]
         self.assertEqual(list(http), [*expected, "requests_total", *bus, *end])
         self.assertEqual(list(ws), [*expected, "connections", *bus, *end])

@@ -27,7 +27,7 @@ class CatalogTests(SynchronousTestCase):
             set(SECTIONS),
             {
                 *("bus", "zmq", "session", "auth", "http_worker", "ws_worker"),
-                *("nginx", "manager", "toolbox", "compat"),
+                *("logging", "nginx", "manager", "toolbox", "compat"),
             },
         )
         self.assertIs(SECTIONS["http_worker"], HttpWorker)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 
@@ -106,7 +106,7 @@ class HurryTests(TestCase):
         assert system.manager is not None
         for words in ("http-1   draining", ""):
             for pid in system.processes():
-                with suppress(ProcessLookupError):  # the first one ends some
+                with contextlib.suppress(ProcessLookupError):  # the first one ends some
                     os.kill(pid, signal.SIGINT)
             if words:
                 await self.says(system.manager, words)

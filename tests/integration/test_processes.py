@@ -139,7 +139,7 @@ class ProcessesCase(TestCase):
         self.history.append((status.id, status.state))
         self.changes.check()
 
-    def said(self, worker_id: str, line: str) -> None:
+    def said(self, worker_id: str, line: str, _pid: int | None) -> None:
         """Keep what was said."""
         self.lines.append((worker_id, line))
         self.changes.check()

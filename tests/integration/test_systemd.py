@@ -28,6 +28,9 @@ class ActivationTests(TestCase):
         self.listener = bind_tcp("127.0.0.1", 0, backlog=128, what="the test")
         self.addCleanup(self.listener.close)
         self.port = port_of(self.listener)
+        self.ui = bind_tcp("127.0.0.1", 0, backlog=128, what="the test")
+        self.addCleanup(self.ui.close)
+        self.ui_port = port_of(self.ui)
         self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.notified.close)
         self.notified.settimeout(0)
@@ -42,11 +45,12 @@ class ActivationTests(TestCase):
         path.write_text(config(1, 1).replace("port: 0", f"port: {self.port}", 1))
         system = kind(self, root, path)
         system.environ |= {
-            "LISTEN_FDS": "1",
-            "LISTEN_FDNAMES": "tbtwist.socket",
+            "LISTEN_FDS": "2",
+            "LISTEN_FDNAMES": "tbtwist.socket:tbtwist-ui.socket",
+            "TB_UI_PORT": str(self.ui_port),
             "NOTIFY_SOCKET": str(address),
         }
-        system.given = (self.listener.fileno(),)
+        system.given = (self.listener.fileno(), self.ui.fileno())
         return system
 
     def told(self) -> list[str]:
@@ -66,14 +70,18 @@ class ActivationTests(TestCase):
         self.assertEqual(await system.ports("http"), [self.port])
         url = f"http://127.0.0.1:{self.port}/api/Probe/who"
         self.assertEqual((await system.in_thread(get, url))[0], 200)
+        page = f"http://127.0.0.1:{self.ui_port}/"
+        self.assertEqual((await system.in_thread(get, page))[0], 200)
 
         assert system.manager is not None
         os.kill(system.manager.pid, signal.SIGKILL)
         await system.manager.ended
         await wait_until(reactor, lambda: not system.processes(), PATIENCE_S)
         waiting: Deferred[Any] = system.in_thread(get, url)
+        looking: Deferred[Any] = system.in_thread(get, page)
         await system.start_again()
         self.assertEqual((await waiting)[0], 200)
+        self.assertEqual((await looking)[0], 200)
 
     async def heard(self, fact: str) -> None:
         """Wait until the service manager has been told something."""

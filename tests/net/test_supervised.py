@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tbtwist.net.supervised import (
     Notifier,
+    as_facts,
+    figures_in,
     parse_notification,
     take_descriptors,
     take_exits,
@@ -165,3 +167,18 @@ class ParseTests(SynchronousTestCase):
     def test_noise(self, datagram: bytes) -> None:
         """Anything that arrives can be read."""
         self.assertIsInstance(parse_notification(datagram), dict)
+
+
+class FigureTests(SynchronousTestCase):
+    """What a role counts, among what it tells."""
+
+    @given(st.dictionaries(st.text(max_size=20), st.integers(0, 2**63)))
+    def test_round_trip(self, figures: dict[str, int]) -> None:
+        """Figures come through as they are, beside other facts."""
+        facts = {name: str(value) for name, value in as_facts(figures).items()}
+        self.assertEqual(figures_in({**facts, "READY": "1", "STATUS": "2"}), figures)
+
+    def test_nonsense(self) -> None:
+        """What is no number is passed over."""
+        facts = {"X_A": "many", "X_B": "", "X_C": "-1", "X_D": "\u0663", "X_E": "7"}
+        self.assertEqual(figures_in(facts), {"E": 7})

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.config.schema import Logging
 from tbtwist.observe.audit import AuditLog
+from tbtwist.observe.files import LogFolder
+from tbtwist.observe.records import Source
 
 
 class AuditTests(SynchronousTestCase):
@@ -16,7 +19,11 @@ class AuditTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Open a log in a folder that is not there yet."""
         self.folder = Path(self.mktemp()) / "logs"
-        self.log = AuditLog(self.folder, lambda: 1_700_000_000.5)
+        self.told: list[str] = []
+        logs = LogFolder(
+            self.folder, Logging(), lambda: 1_700_000_000.5, self.told.append
+        )
+        self.log = AuditLog(logs, Source("manager", "manager", lambda: 9))
         self.addCleanup(self.log.close)
 
     def test_records(self) -> None:
@@ -27,7 +34,12 @@ class AuditTests(SynchronousTestCase):
         first, second = map(json.loads, path.read_text().splitlines())
         self.assertEqual(
             {
-                "time": "2023-11-14T22:13:20.500+00:00",
+                "time": "2023-11-14T22:13:20.500Z",
+                "level": "info",
+                "worker": "manager",
+                "role": "manager",
+                "pid": 9,
+                "logger": "tbtwist.audit",
                 "who": "cli",
                 "what": "scale ws to 2",
                 "outcome": "begun",

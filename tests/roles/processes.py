@@ -15,10 +15,11 @@ from twisted.trial.unittest import TestCase
 from tbtwist.broker.routing import RoutingTable
 from tbtwist.bus.config import BusConfig
 from tbtwist.bus.memory import MemoryBus, MemoryHub
-from tbtwist.config.schema import Settings
+from tbtwist.config.schema import Logging, Settings
 from tbtwist.identity import WorkerId
 from tbtwist.lifetime import Surroundings
 from tbtwist.net.supervised import Notifier
+from tbtwist.observe.files import LogFolder
 from tbtwist.roles.process import Process
 
 reactor: Any = _reactor
@@ -35,6 +36,7 @@ class ProcessCase(TestCase):
         self.data_dir = Path(tempfile.mkdtemp(prefix="tb-"))
         self.addCleanup(rmtree, self.data_dir)
         self.now = START
+        self.told: list[str] = []
         config = BusConfig()
         router = RoutingTable("boot", config, reactor.seconds())
         self.hub = MemoryHub(router, reactor)
@@ -64,6 +66,9 @@ class ProcessCase(TestCase):
             console=None,
             verbose=False,
             log_format="text",
+            log_folder=LogFolder(
+                self.data_dir / "logs", Logging(), lambda: self.now, self.told.append
+            ),
             reload=Settings,
         )
 

@@ -6,8 +6,11 @@ import io
 from pathlib import Path
 
 from msgspec import structs
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tbtwist.config.schema import Logging
+from tbtwist.observe.files import LogFolder
 from tbtwist.observe.logs import WorkerLogs
 from tbtwist.roles.console import Console
 from tbtwist.status import ManagerInfo, Status, WorkerState, WorkerStatus
@@ -69,7 +72,8 @@ class ConsoleTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Open a console on a terminal of paper."""
         self.folder = Path(self.mktemp())
-        self.logs = WorkerLogs(self.folder)
+        folder = LogFolder(self.folder, Logging(), lambda: 0.0, self.fail)
+        self.logs = WorkerLogs(folder, "text")
         self.addCleanup(self.logs.close)
         self.terminal: io.StringIO = io.StringIO()
 
@@ -103,6 +107,17 @@ class ConsoleTests(SynchronousTestCase):
         """What the manager itself has to say is always shown."""
         self.console().said("manager", "waiting for the workers of another one")
         self.assertIn("waiting for", self.terminal.getvalue())
+        self.assertFalse(self.folder.exists(), "its log has it already")
+
+    def test_json(self) -> None:
+        """Records that matter are shown as text, with their tracebacks."""
+        record = '{"time":"t","level":"%s","logger":"x","message":"%s","traceback":"a"}'
+        console = self.console()
+        console.said("http-1", record % ("info", "fine"))
+        console.said("http-1", record % ("error", "oh"))
+        self.assertEqual(
+            "  http-1   | t error [x] oh\n  http-1   | a\n", self.terminal.getvalue()
+        )
 
     def test_up(self) -> None:
         """When everything runs, the address to open is shown."""
@@ -140,3 +155,9 @@ class ConsoleTests(SynchronousTestCase):
         """Without a terminal lines still go to the files."""
         Console(None, self.logs, verbose=True).said("ws-1", INFO)
         self.assertEqual(f"{INFO}\n", (self.folder / "ws-1.log").read_text())
+
+    def test_said_to_nobody(self) -> None:
+        """What a terminal would show of the manager is logged instead."""
+        with capturedLogs() as events:
+            Console(None, self.logs, verbose=False).say("Stopping …")
+        self.assertEqual([e["text"] for e in events], ["Stopping …"])

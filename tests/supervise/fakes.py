@@ -211,7 +211,7 @@ class Console:
         self.states.append((status.id, status.state))
         self.details.append((status.id, status.state, status.detail))
 
-    def said(self, worker_id: str, line: str) -> None:
+    def said(self, worker_id: str, line: str, _pid: int | None) -> None:
         """Keep the line."""
         self.lines.append((worker_id, line))
 

@@ -210,6 +210,16 @@ class LifecycleTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.hands.done, ["draining", "terminate", "kill"])
 
+    def test_hurry_only_who_drains(self) -> None:
+        """Hurrying stops nobody, and gives nobody more time."""
+        self.running()
+        self.life.hurry(1)
+        self.assertEqual(self.life.state, "running")
+        self.life.stop(3)
+        self.life.hurry(10)
+        self.clock.advance(3)
+        self.assertEqual(self.hands.done, ["draining", "terminate", "kill"])
+
     def test_stop_in_backoff(self) -> None:
         """A worker that waits for its restart is stopped at once, for good."""
         self.running()

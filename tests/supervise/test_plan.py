@@ -72,8 +72,14 @@ class DesiredTests(SynchronousTestCase):
             self.problems(settings((8000, 11))),
             [
                 (
-                    "http_worker.port and http_worker.workers",
-                    "port 8010 is also taken by ws_worker.port and ws_worker.workers",
+                    (
+                        "http_worker.port and http_worker.workers and "
+                        "ws_worker.port and ws_worker.workers"
+                    ),
+                    (
+                        "expected ports of its own; http-11 and ws-1 would both listen on "
+                        "8010"
+                    ),
                 )
             ],
         )
@@ -85,7 +91,9 @@ class DesiredTests(SynchronousTestCase):
     def test_managers_port(self) -> None:
         """A worker cannot have the manager's port."""
         keys = [key for key, _ in self.problems(settings((8999, 2)))]
-        self.assertEqual(keys, ["http_worker.port and http_worker.workers"])
+        self.assertEqual(
+            keys, ["http_worker.port and http_worker.workers and manager.web_ui_port"]
+        )
 
     def test_managers_port_unused(self) -> None:
         """Without the web UI its port is free."""
@@ -101,7 +109,7 @@ class DesiredTests(SynchronousTestCase):
             [
                 (
                     "http_worker.port and http_worker.workers",
-                    "the last port would be 65536; the highest is 65535",
+                    "expected ports up to 65535; http-2 would need 65536",
                 )
             ],
         )

@@ -131,6 +131,18 @@ class RollingTests(UpdateCase):
         self.assertEqual(status.last_exit.reason, "replaced by generation 2")
         self.assertEqual(status.restarts, 0)
 
+    def test_hurry(self) -> None:
+        """Whoever was replaced and still drains is hurried with the others."""
+        self.begin("http")
+        old, new = self.of("http-1")
+        new.ready()
+        stopping = self.supervisor.stop(60)
+        self.supervisor.stop(1)
+        self.reactor.advance(1)
+        self.assertEqual((old.signals, new.signals), (["TERM", "KILL"], []))
+        self.kill_alive()
+        self.successResultOf(stopping)
+
     def test_only_one_role(self) -> None:
         """The others are left alone."""
         updating = self.update("ws")

@@ -61,15 +61,15 @@ class ReadingCase(DoorCase):
         super().setUp()
         self.manager.answer = structs.replace(STATUS, workers=full())
         http = {
-            "X_REQUESTS_TOTAL": 10,
-            "X_STATUS_2XX": 7,
-            "X_STATUS_5XX": 1,
-            "X_LATENCY_US": 16_000,
-            "X_HTTP_CONNECTIONS": 4,
-            "X_LAG_US": 2500,
+            "REQUESTS_TOTAL": 10,
+            "STATUS_2XX": 7,
+            "STATUS_5XX": 1,
+            "LATENCY_US": 16_000,
+            "HTTP_CONNECTIONS": 4,
+            "LAG_US": 2500,
         }
         self.feed.counted("http-1", 2, http)
-        self.feed.counted("ws-1", 1, {"X_CONNECTIONS": 5, "X_WS_IN": 9})
+        self.feed.counted("ws-1", 1, {"CONNECTIONS": 5, "WS_IN": 9})
 
     def read(self, path: str) -> object:
         """Return what is answered."""

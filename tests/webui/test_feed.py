@@ -128,7 +128,7 @@ class FeedTests(DoorCase):
     def test_exits(self) -> None:
         """How a worker ended is told with its last lines, and its counts are kept."""
         page = self.watch()
-        self.feed.counted("http-1", 1, {"X_REQUESTS_TOTAL": 5})
+        self.feed.counted("http-1", 1, {"REQUESTS_TOTAL": 5})
         self.feed.left("http-1", 1, KILLED, ("ouch",))
         (story,) = page.of("exit")
         self.assertEqual(("killed", ["ouch"]), (story["reason"], story["lines"]))

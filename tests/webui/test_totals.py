@@ -21,11 +21,6 @@ from tests.webui.test_api import full
 Told = Mapping[str, int]
 
 
-def told(figures: Told) -> dict[str, int]:
-    """Return figures as they come in a heartbeat."""
-    return {f"X_{name}": value for name, value in figures.items()}
-
-
 class TotalsTests(SynchronousTestCase):
     """Totals over restarts and updates."""
 
@@ -35,7 +30,7 @@ class TotalsTests(SynchronousTestCase):
 
     def heard(self, generation: int, worker: str = "http-1", **figures: int) -> None:
         """Let a worker tell."""
-        self.totals.heard(worker, generation, told(figures), 17.0)
+        self.totals.heard(worker, generation, figures, 17.0)
 
     def test_restart(self) -> None:
         """After a restart a worker counts from 0, and its total goes on."""
@@ -100,7 +95,7 @@ class TotalsTests(SynchronousTestCase):
         for worker, more, ends in events:
             generation, count = current.get(worker, (1, 0))
             count, expected = count + more, expected + more
-            totals.heard(worker, generation, {"X_REQUESTS_TOTAL": count}, 0)
+            totals.heard(worker, generation, {"REQUESTS_TOTAL": count}, 0)
             if ends:
                 totals.ended(worker, generation)
                 generation, count = generation + 1, 0
@@ -136,8 +131,8 @@ class ExpositionTests(SynchronousTestCase):
         counts.drop("the connection is gone")
         counts.closes[1012] += 4
         totals = Totals()
-        totals.heard("http-1", 1, told({**figures.told(), "LAG_US": 1500}), 0)
-        totals.heard("ws-1", 1, told(counts.told()), 0)
+        totals.heard("http-1", 1, {**figures.told(), "LAG_US": 1500}, 0)
+        totals.heard("ws-1", 1, counts.told(), 0)
         found = self.read(totals)
         http, ws = ("worker", "http-1"), ("worker", "ws-1")
         for name, labels, value in (
@@ -192,7 +187,7 @@ class ExpositionTests(SynchronousTestCase):
         """Reasons keep their words, and who the broker knows is no incident."""
         totals = Totals()
         told_ = {"BUS:sent again": 3, "BUS:workers": 4}
-        totals.heard("broker", 1, told(told_), 0)
+        totals.heard("broker", 1, told_, 0)
         found = self.read(totals)
         broker = ("worker", "broker")
         about = (("reason", "sent again"), broker)
