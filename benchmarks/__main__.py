@@ -1,4 +1,7 @@
-"""``python -m benchmarks [http|ws|bus] [--quick] [--rate R] [--json FILE]``."""
+"""``python -m benchmarks [http|ws|bus|updates] [--quick] [--rate R] [--json FILE]``.
+
+``updates`` is no measurement but a proof, and runs only when it is named, alone.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from benchmarks import api_calls, bus, sockets
+from benchmarks import api_calls, bus, sockets, updates
 from benchmarks.measures import FULL, QUICK, Figure, Plan, table
 from benchmarks.programs import BenchmarkFailed
 
@@ -24,12 +27,15 @@ _PARTS: Final[Mapping[str, Callable[[Plan], list[Figure]]]] = {
     "ws": sockets.run,
     "bus": bus.run,
 }
+_UPDATES: Final = "updates"
 
 
 def main() -> int:
     """Measure what was asked for, and print a table."""
     options = _options().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if _UPDATES in options.parts:
+        return _prove(quick=options.quick)
     plan = attrs.evolve(QUICK if options.quick else FULL, rate=options.rate)
     began = monotonic()
     figures: list[Figure] = []
@@ -46,9 +52,20 @@ def main() -> int:
     return 0
 
 
+def _prove(*, quick: bool) -> int:
+    """Update under load; 1 if anybody felt it."""
+    try:
+        return updates.run(updates.QUICK if quick else updates.FULL)
+    except BenchmarkFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=(*_PARTS, []), metavar="PART")
+    parser.add_argument(
+        "parts", nargs="*", choices=(*_PARTS, _UPDATES, []), metavar="PART"
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke run, no figures")
     parser.add_argument(
         "--rate", type=float, default=FULL.rate, help="http's equal load, requests/s"

@@ -89,7 +89,11 @@ _HEAD = ("what", "ours", "peer", "peer is", "ratio")
 
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as a Markdown table with columns of even width."""
-    rows = [_HEAD, *map(_row, figures)]
+    return aligned([_HEAD, *map(_row, figures)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows, the first being the head, as a Markdown table of even columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"

@@ -165,7 +165,7 @@ class Stage:
             process = subprocess.Popen(
                 [*trampoline(core, listener), *program],
                 cwd=PROJECT,
-                env=self._environment(environ or {}),
+                env=self.environment(environ or {}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if _talks(program) else output,
                 stderr=output,
@@ -179,7 +179,8 @@ class Stage:
             listener.close()
         return started
 
-    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        """Return what a program of ours finds in its environment."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("TB_")}
         return {
             **kept,

@@ -34,6 +34,7 @@ from tbtwist.services import Background
 _log = Logger()
 _HEARTBEAT_S = 1.0
 _STOP_TIMEOUT_S = 10.0
+_HURRY = 2  # with this signal nothing is waited for any more
 _STDOUT, _STDERR = 1, 2
 
 
@@ -162,22 +163,24 @@ class Lifetime(Service):
 
     def _install_signals(self) -> None:
         signal.signal(signal.SIGTERM, self._signalled)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self._signalled)
         supervised = self._around.supervised
         signal.signal(signal.SIGINT, signal.SIG_IGN if supervised else self._signalled)
 
     def _signalled(self, number: int, _frame: object) -> None:
+        """The first drains, a second one hurries, a third leaves, even with no reactor."""
+        self._signals += 1
+        if self._signals > _HURRY:
+            os._exit(1)
         self._around.reactor.callFromThread(self._obey, signal.Signals(number).name)
 
     def _obey(self, name: str) -> None:
-        """The first signal drains, a second one hurries, a third leaves at once."""
-        self._signals += 1
-        if self._signals == 1 or self._ending is None:
+        if self._signals < _HURRY or self._ending is None:
             self.end(name)
-        elif self._signals == 2:
+        else:
             _log.info("hurrying: {name}", name=name)
             self._ending.cancel()
-        else:
-            os._exit(1)
 
     def _manager_gone(self) -> None:
         self.abandoned = True
@@ -253,12 +256,21 @@ class Lifetime(Service):
             self._tell_figures()  # what was counted since the last heartbeat
         if self._lifeline is not None:
             self._lifeline.close()
-        stopping = Deferred.fromCoroutine(self._role.stop())
-        _ = stopping.addTimeout(_STOP_TIMEOUT_S, self._around.reactor)
+        stopping = Deferred.fromCoroutine(self._stop())
         self._background.own("stopping", stopping)
         over: Deferred[None] = Deferred()
         _ = stopping.addBoth(lambda _: over.callback(None))
         return over
+
+    async def _stop(self) -> None:
+        stopping = Deferred.fromCoroutine(self._role.stop())
+        _ = stopping.addTimeout(_STOP_TIMEOUT_S, self._around.reactor)
+        try:
+            await stopping
+        except DeferredTimeout:
+            _log.warn(
+                "the stop took longer than {seconds:g} s", seconds=_STOP_TIMEOUT_S
+            )
 
 
 def _exit_with_failure(sentence: str) -> None:

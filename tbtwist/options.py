@@ -70,6 +70,8 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Check, load the configuration, and choose reactor, log and pid file."""
         self._check()
+        if self.twistd["nodaemon"]:
+            _leave_first_place()
         _explain_when_asked()
         from tbtwist.uvreactor import install_best
 
@@ -267,6 +269,13 @@ def _identity(options: Options) -> WorkerId:
     slot = options.slot if "-" in options.slot else f"{options.slot}-1"
     generation = int(os.environ.pop("TB_GENERATION", "0"))
     return WorkerId.new(slot, generation, secrets.token_bytes)
+
+
+def _leave_first_place() -> None:
+    """In a container: leave it to a small init to be its process 1."""
+    from tbtwist.net.firstprocess import leave_first_place
+
+    leave_first_place(os.environ)
 
 
 def _explain_when_asked() -> None:

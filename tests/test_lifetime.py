@@ -117,10 +117,12 @@ class LifetimeTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make a role in a process that is all pretence."""
         TOLD.clear()
+        self.hangup: object = signal.SIG_DFL
         self.reactor = FakeReactor()
         self.role = FakeRole()
         self.handlers: dict[int, Any] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
+        self.patch(signal, "getsignal", lambda _: self.hangup)
         self.at_exit: list[Any] = []
         self.patch(atexit, "register", lambda *call: self.at_exit.append(call))
         self.left: list[int] = []
@@ -198,7 +200,20 @@ class LifetimeTests(SynchronousTestCase):
         self.life.startService()
         self.assertEqual({}, self.handlers)
         self.reactor.run()
-        self.assertEqual({signal.SIGTERM, signal.SIGINT}, set(self.handlers))
+        expected = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+        self.assertEqual(expected, set(self.handlers))
+
+    def test_hangup(self) -> None:
+        """A terminal that goes away is as good as SIGTERM."""
+        self.run_life()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual({"STOPPING": 1, "STATUS": "draining"}, TOLD[-1])
+
+    def test_nohup(self) -> None:
+        """Who was started to outlive the terminal does."""
+        self.hangup = signal.SIG_IGN
+        self.run_life()
+        self.assertNotIn(signal.SIGHUP, self.handlers)
 
     def test_sigterm_drains(self) -> None:
         """SIGTERM drains, then stops; nothing else ends the process."""
@@ -232,6 +247,16 @@ class LifetimeTests(SynchronousTestCase):
         terminate(signal.SIGTERM, None)
         self.assertEqual([1], self.left)
 
+    def test_third_signal_needs_no_reactor(self) -> None:
+        """It counts also when the reactor does nothing any more."""
+        self.run_life()
+        self.patch(self.reactor, "callFromThread", lambda *_: None)
+        for _ in range(2):
+            self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual([], self.left)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual([1], self.left)
+
     def test_ended_by_itself_during_a_drain(self) -> None:
         """A role that wants to end while it drains hurries nothing."""
         self.run_life()
@@ -247,7 +272,7 @@ class LifetimeTests(SynchronousTestCase):
         self.assertNoResult(stopping)
         self.reactor.advance(10.1)
         self.successResultOf(stopping)
-        self.assertEqual(1, len(self.flushLoggedErrors()))
+        self.assertEqual([], self.flushLoggedErrors())
 
     def test_sigint_belongs_to_the_manager(self) -> None:
         """Under a manager a Ctrl-C is ignored; the manager orders the shutdown."""

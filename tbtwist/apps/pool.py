@@ -187,7 +187,7 @@ class SyncPool:
 class PoolService(Service):
     """Starts and stops a `SyncPool` with the application.
 
-    Stopping waits at most ``stop_timeout_s`` for functions that still run, and
+    Stopping waits at most `stop_timeout_s` for functions that still run, and
     never on the reactor's thread.
     """
 
@@ -195,7 +195,7 @@ class PoolService(Service):
         self._pool = pool
         self._clock: IReactorTime = reactor
         self._threads: IReactorFromThreads = reactor
-        self._stop_timeout_s = stop_timeout_s
+        self.stop_timeout_s = stop_timeout_s
 
     @override
     def startService(self) -> None:
@@ -215,6 +215,6 @@ class PoolService(Service):
             if not done.called:
                 done.callback(None)
 
-        late = self._clock.callLater(self._stop_timeout_s, end)
+        late = self._clock.callLater(self.stop_timeout_s, end)
         self._pool.stop(lambda: self._threads.callFromThread(end))
         return done

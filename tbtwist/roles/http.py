@@ -6,10 +6,8 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 from typing_extensions import override
 
 from tbtwist.api.dispatch import Dispatcher
@@ -38,6 +36,7 @@ from tbtwist.roles.listening import ListeningRole
 from tbtwist.roles.probing import probe
 from tbtwist.roles.process import Process
 from tbtwist.roles.sessions import Sessions
+from tbtwist.roles.threads import Threads, ended
 from tbtwist.services import Background, wait_until
 
 _SHARE = 0.7
@@ -45,6 +44,10 @@ _SHARE = 0.7
 _SLACK_S = 5.0
 """How much longer a WSGI thread waits than the core's own deadline."""
 _FILE_THREADS = 4
+_PATIENCE_S = 4.0
+"""How long threads may still run after a drain: nobody waits for their answers."""
+_HURRY_S = 0.5
+"""The same after a drain that was cut short: they have had their time."""
 
 
 class HttpRole(ListeningRole):
@@ -66,8 +69,9 @@ class HttpRole(ListeningRole):
         self._runner = ReactorRunner(process.reactor)
         self._sessions = Sessions(process, bus)
         self._positions = PositionBeats(bus, process.reactor)
-        self._wsgi_threads = ThreadPool(0, self._config.wsgi_threads, name="wsgi")
-        self._file_threads = ThreadPool(0, _FILE_THREADS, name="files")
+        self._wsgi_threads = Threads(0, self._config.wsgi_threads, name="wsgi")
+        self._file_threads = Threads(0, _FILE_THREADS, name="files")
+        self._drained = False
         self.drain_timeout_s = self._config.drain_timeout_s + DRAIN_MARGIN_S
 
     @override
@@ -78,7 +82,7 @@ class HttpRole(ListeningRole):
         )
         self._app.pool = SyncPool(self._config.sync_threads, self._config.sync_queue)
         self._app.timeout_s = self._config.timeout
-        self._pool = PoolService(self._app.pool, process.reactor, self.drain_timeout_s)
+        self._pool = PoolService(self._app.pool, process.reactor, _PATIENCE_S)
         rules = AccessRules.from_settings(process.settings)
         self._host = SocketHost(
             self._app, self._runner, rules, process.settings, process.now
@@ -184,6 +188,7 @@ class HttpRole(ListeningRole):
             self._config.drain_timeout_s,
         )
         await self._bus.drain(max(0.0, ends_at - clock.seconds()))
+        self._drained = True
 
     async def stop(self) -> None:
         """Close what is left; threads end off the reactor's thread."""
@@ -202,15 +207,12 @@ class HttpRole(ListeningRole):
         self.unbind()
 
     async def _stop_threads(self) -> None:
+        """Wait for threads, but not for those that have outlived the drain."""
+        patience_s = _PATIENCE_S if self._drained else _HURRY_S
         if self._wsgi_threads.started:
-            ender = ThreadPool(0, 1, name="ender")
-            ender.start()
-            for threads in (self._wsgi_threads, self._file_threads):
-                ending: Deferred[None] = deferToThreadPool(
-                    self._process.reactor, ender, threads.stop
-                )
-                await ending
-            ender.stop()
+            pools = (self._wsgi_threads, self._file_threads)
+            await ended(self._process.reactor, pools, patience_s)
+        self._pool.stop_timeout_s = patience_s
         await self._pool.stopService()
 
     async def call(

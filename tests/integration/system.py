@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import SkipTest
 
 from twisted.internet import reactor as _reactor  # noqa: TID251
@@ -169,7 +169,7 @@ class System:
         *,
         files: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
-    ) -> System:
+    ) -> Self:
         """Start ``tbtwist start -c FILE`` and wait until every worker runs."""
         root = folder(case)
         for name, text in (files or {}).items():
@@ -182,7 +182,7 @@ class System:
         return system
 
     @classmethod
-    async def demo(cls, case: TestCase) -> System:
+    async def demo(cls, case: TestCase) -> Self:
         """Start ``tbtwist start --demo``, on free ports."""
         system = cls(case, folder(case), None)
         system.environ.update(TB_HTTP_PORT="0", TB_WS_PORT="0")
@@ -260,7 +260,9 @@ class System:
         """End the manager with SIGTERM and return its exit status."""
         assert self.manager is not None
         self.manager.signal("TERM")
-        return await self.manager.ended
+        await self.manager.ended
+        assert self.manager.status is not None
+        return self.manager.status
 
     async def _end_orphans(self) -> None:
         """Stop the manager if it runs; fail when anything of ours is left."""

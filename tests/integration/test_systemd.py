@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from tbtwist.net.listening import bind_tcp, port_of
 from tbtwist.services import wait_until
+from tests.integration.contained import Contained, namespace
 from tests.integration.sample import FILES, config, get
 from tests.integration.system import PATIENCE_S, System, folder, reactor
 
@@ -33,7 +35,7 @@ class ActivationTests(TestCase):
         self.addCleanup(self.notified.close)
         self.notified.settimeout(0)
 
-    def system(self) -> System:
+    def system(self, kind: type[System] = System) -> System:
         """Return a system that is to be started as systemd would."""
         root = folder(self)
         address = root / "notify.sock"
@@ -41,7 +43,7 @@ class ActivationTests(TestCase):
         (root / "probe.py").write_text(FILES["probe.py"])
         path = root / "config.yaml"
         path.write_text(config(1, 1).replace("port: 0", f"port: {self.port}", 1))
-        system = System(self, root, path)
+        system = kind(self, root, path)
         system.environ |= {
             "LISTEN_FDS": "2",
             "LISTEN_FDNAMES": "tbtwist.socket:tbtwist-ui.socket",
@@ -97,4 +99,28 @@ class ActivationTests(TestCase):
         await system.start_again()
         self.told()
         self.assertEqual(await system.stop(), 0)
+        self.assertIn("STOPPING=1", self.told())
+
+    async def test_watchdog(self) -> None:
+        """A manager that is well says so again and again, as ``WatchdogSec`` wants it."""
+        system = self.system()
+        await system.start_again()
+        for _ in range(2):
+            self.told()
+            await self.heard("WATCHDOG=1")
+
+    async def test_in_a_container(self) -> None:
+        """What process 1 is given is the role's, and no listener stays with process 1."""
+        namespace()
+        system = self.system(Contained)
+        assert isinstance(system, Contained)
+        system.environ["LISTEN_PID"] = "1"
+        await system.start_again()
+        await self.heard("READY=1")
+        self.assertEqual(await system.ports("http"), [self.port])
+        held = {each.name for each in Path(f"/proc/{system.first}/fd").iterdir()}
+        self.assertEqual({"0", "1", "2"}, held)
+        system.tell(signal.SIGTERM)
+        assert system.manager is not None
+        self.assertEqual(await system.manager.ended, 0)
         self.assertIn("STOPPING=1", self.told())
