@@ -27,6 +27,7 @@ _HANDED_ON: Final = (
 _STREAMS: Final = 3
 _SIGNALLED: Final = 128
 _PATIENCE_S: Final = 30.0
+_MOST_CLOSED: Final = 1 << 20
 
 
 def leave_first_place(environ: MutableMapping[str, str]) -> None:
@@ -49,8 +50,7 @@ def leave_first_place(environ: MutableMapping[str, str]) -> None:
 
 def _as_init(child: int) -> int:
     """Serve ``child`` and all orphans until it ends; return the exit status."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    os.closerange(_STREAMS, most)  # a listener that the role closes is to refuse
+    _close_all()
     status: int | None = None
     while status is None:
         number = signal.sigwait((*_HANDED_ON, signal.SIGCHLD))
@@ -62,6 +62,16 @@ def _as_init(child: int) -> int:
         _outlast()
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else _SIGNALLED - code
+
+
+def _close_all() -> None:
+    """Keep no descriptor: a listener that the role closes is to refuse.
+
+    Containers may have a limit of a billion, and kernels that close one by one.
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = most == resource.RLIM_INFINITY
+    os.closerange(_STREAMS, _MOST_CLOSED if unlimited else min(most, _MOST_CLOSED))
 
 
 def _reap() -> dict[int, int]:
