@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
@@ -16,7 +17,7 @@ from tbtwist.errors import Undeliverable
 CLOSED: Final = "the bus was closed"
 
 
-class LaneBook:
+class LaneBook(ABC):
     """All lanes of one kind: bound to workers, sent, sent again, acknowledged."""
 
     verb: Verb
@@ -151,22 +152,22 @@ class LaneBook:
             if entry.done is not None:
                 entry.done.errback(Undeliverable(target=lane.key, reason=reason))
 
+    @abstractmethod
     def _bind(self, lane: OriginLane) -> None:
         """Give ``lane``, whose window is empty, the worker that it should have."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _open_to(self, worker: str) -> bool:
         """Whether something new may be sent to ``worker``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _admits(self, lane: OriginLane, worker: str) -> bool:
         """Whether ``lane`` may be sent to its ``worker`` now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _orphaned(self, lane: OriginLane) -> None:
         """Its worker is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _settle(self, lane: OriginLane, entry: Entry, ack: Parcel) -> None:
         """``entry`` has been acknowledged."""
-        raise NotImplementedError
