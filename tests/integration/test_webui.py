@@ -369,8 +369,8 @@ class ScreenTests(OperatorCase):
         """It fits a phone as well as a desk, in the light and in the dark, all named."""
         system, browser = await self.begin()
         (port, *_) = await system.ports("http")
-        links = [await self.link(system) for _ in range(4)]
-        screens = {"desk": (1360, 900), "phone": (360, 740)}
+        links = [await self.link(system) for _ in range(6)]
+        screens = {"desk": (1360, 900), "laptop": (1280, 720), "phone": (360, 740)}
 
         def scenario() -> None:
             for scheme in ("light", "dark"):
@@ -387,12 +387,17 @@ class ScreenTests(OperatorCase):
                         "document.documentElement.scrollWidth"
                     )
                     self.assertLessEqual(across, width)
+                    self.assertEqual([], visitor.page.evaluate(OVERFULL))
                     self.assertEqual([], visitor.page.evaluate(NAMELESS))
                     self.assertEqual([], visitor.complaints)
 
         with load(port):
             await browser.run(scenario)
 
+
+OVERFULL = """[...document.querySelectorAll(".card")]
+  .filter((node) => node.scrollWidth > node.clientWidth)
+  .map((node) => `${node.id || node.className}: ${node.scrollWidth}`)"""
 
 NAMELESS = """[...document.querySelectorAll("button, a, input, select, [role=img], section")]
   .filter((node) => node.checkVisibility())
