@@ -76,6 +76,20 @@ def text_level(line: str) -> str | None:
     return found["level"] if found else None
 
 
+def is_request(line: str) -> bool:
+    """Whether ``line`` is the access log's record of one request."""
+    return " [tbtwist.access] " in line or '"logger":"tbtwist.access"' in line
+
+
+def record_of(line: str) -> Record | None:
+    """Return the record that ``line`` is or begins, in text or JSON, or None."""
+    found = _TEXT.match(line)
+    if found is None:
+        return parsed(line)
+    message = line[found.end() :]
+    return Record(found["time"], found["level"], message, found["logger"])
+
+
 def parsed(line: str) -> Record | None:
     """Return the JSON record that ``line`` is, or None."""
     if not line.startswith("{"):

@@ -9,23 +9,42 @@ Either counts only if not much was said after it.
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Final
 
 import attrs
-import msgspec
+
+from tbtwist.observe.records import Record, is_request, record_of
 
 RECENT_LINES: Final = 20
 """How many lines may follow a reason that is still believed to be one."""
 
-_RECORD: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (?P<level>\w+) \[[^]]*\] ?")
 _NO_REASON: Final = re.compile(r"\s|Traceback \(|[^ ]*:\d+: \w*Warning: |\w*Warning: ")
-_GRAVE: Final = frozenset({"error", "critical"})
+_REPORTS: Final = frozenset({"error", "critical"})
+_KEPT_REQUESTS: Final = 10
+_KEPT_OTHERS: Final = 50
 
 
-class _JsonRecord(msgspec.Struct):
-    level: str
-    message: str = ""
-    traceback: str = ""
+class LastLines:
+    """The last lines of an output, of which requests' records are at most ten.
+
+    A busy access log would leave no room for what was said before a death.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._requests: deque[tuple[int, str]] = deque(maxlen=_KEPT_REQUESTS)
+        self._others: deque[tuple[int, str]] = deque(maxlen=_KEPT_OTHERS)
+
+    def add(self, line: str) -> None:
+        """Keep a line."""
+        self._number += 1
+        kept = self._requests if is_request(line) else self._others
+        kept.append((self._number, line))
+
+    def all(self) -> tuple[str, ...]:
+        """Return what is kept, in order."""
+        return tuple(line for _, line in sorted([*self._requests, *self._others]))
 
 
 @attrs.define(eq=False)
@@ -60,25 +79,15 @@ class LastWords:
     def printed(self, line: str) -> None:
         """It wrote ``line`` to its standard output, where its log is."""
         self._heard += 1
-        found = _RECORD.match(line)
-        if found is not None:
-            self._begin(found["level"], line[found.end() :])
-        elif line.startswith("{"):
-            self._take_json(line)
+        record = record_of(line)
+        if record is not None:
+            self._begin(record)
         elif self._grave and not _NO_REASON.match(line):
             self._record = self._heard, f"{self._grave}: {line}"
 
-    def _begin(self, level: str, message: str) -> None:
-        self._grave = message if level in _GRAVE else ""
+    def _begin(self, record: Record) -> None:
+        self._grave = record.message if record.level in _REPORTS else ""
         if self._grave:
-            self._record = self._heard, self._grave
-
-    def _take_json(self, line: str) -> None:
-        try:
-            record = msgspec.json.decode(line, type=_JsonRecord)
-        except msgspec.DecodeError:
-            return
-        self._begin(record.level, record.message)
-        if self._grave and record.traceback:
             last = record.traceback.rstrip().rpartition("\n")[2]
-            self._record = self._heard, f"{self._grave}: {last}"
+            said = f"{self._grave}: {last}" if last else self._grave
+            self._record = self._heard, said

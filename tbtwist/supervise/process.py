@@ -9,7 +9,6 @@ read line by line.
 from __future__ import annotations
 
 import signal
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -27,13 +26,12 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from tbtwist.net.supervised import FIRST_DESCRIPTOR, parse_notification
-from tbtwist.supervise.lastwords import LastWords
+from tbtwist.supervise.lastwords import LastLines, LastWords
 from tbtwist.supervise.reaping import ExitWatch, OpenPidfd
 
 _log = Logger()
 
 MAX_LINE_BYTES: Final = 8192
-_KEPT_LINES: Final = 60
 _LONGEST_REASON: Final = 300
 _OUTPUT_GRACE_S: Final = 0.5
 _STDOUT: Final = 1
@@ -185,7 +183,7 @@ class Child(ProcessProtocol):
         self._events = events
         self._notify_port: IListeningPort | None = None
         self._grace: IDelayedCall | None = None
-        self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._kept = LastLines()
         self._said = LastWords()
         self._streams = {
             _STDOUT: Lines(self._printed),
@@ -217,7 +215,7 @@ class Child(ProcessProtocol):
     @property
     def last_lines(self) -> tuple[str, ...]:
         """Return the last lines of its output."""
-        return tuple(self._kept)
+        return self._kept.all()
 
     def signal(self, name: Literal["TERM", "KILL", "USR2"]) -> None:
         """Send a signal, unless the process is gone and its pid may be another's."""
@@ -244,7 +242,7 @@ class Child(ProcessProtocol):
         self._streams[childFD].feed(data)
 
     def _heard(self, line: str) -> None:
-        self._kept.append(line)
+        self._kept.add(line)
         self._events.said(line)
 
     def _printed(self, line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tbtwist.supervise.lastwords import RECENT_LINES, LastWords
+from tbtwist.supervise.lastwords import RECENT_LINES, LastLines, LastWords
 
 TIME = "2026-01-02T03:04:05.678Z"
 ACCESS = f"{TIME} info [tbtwist.access] 127.0.0.1 GET / 200"
@@ -32,7 +32,9 @@ class LastWordsTests(SynchronousTestCase):
     def test_nothing_said(self) -> None:
         """Ordinary output is no reason."""
         self.assertEqual(self.printed(ACCESS, "a print", f"{TIME} warn [x] hm"), "")
-        self.assertEqual(self.printed('{"level":"info","message":"fine"}', "{"), "")
+        self.assertEqual(
+            self.printed('{"time":"t","level":"info","message":"fine"}', "{"), ""
+        )
 
     def test_errors_in_the_log(self) -> None:
         """An error is, with the last line of its traceback, and what follows is not."""
@@ -48,9 +50,11 @@ class LastWordsTests(SynchronousTestCase):
 
     def test_errors_in_json(self) -> None:
         """The same, when the log is JSON."""
-        record = '{"level":"error","message":"no luck","traceback":"a\\\\n  b\\\\nE: c\\\\n"}'
+        record = '{"time":"t","level":"error","message":"no luck","traceback":"a\\\\n  b\\\\nE: c\\\\n"}'
         self.assertEqual(self.printed(record.replace("\\\\", "\\")), "no luck: E: c")
-        self.assertEqual(self.printed('{"level":"critical","message":"gone"}'), "gone")
+        self.assertEqual(
+            self.printed('{"time":"t","level":"critical","message":"gone"}'), "gone"
+        )
 
     def test_complaints(self) -> None:
         """What comes last on standard error is the reason, before the log's."""
@@ -82,3 +86,28 @@ class LastWordsTests(SynchronousTestCase):
         )
         self.assertEqual(self.printed(ACCESS), "buying failed")
         self.assertEqual(self.printed(ACCESS), "")
+
+
+class LastLinesTests(SynchronousTestCase):
+    """What is kept to be shown."""
+
+    def test_requests_leave_room(self) -> None:
+        """However many requests there were, what else was said is kept, in order."""
+        lines = LastLines()
+        lines.add("before")
+        json = '{"time":"t","level":"info","logger":"tbtwist.access","client":"::1"}'
+        for number in range(100):
+            lines.add(f"{ACCESS} {number}")
+            lines.add(json)
+        lines.add("behind")
+        kept = lines.all()
+        self.assertEqual(("before", "behind"), (kept[0], kept[-1]))
+        self.assertEqual([f"{ACCESS} 95", json, f"{ACCESS} 96"], list(kept[1:4]))
+        self.assertEqual(12, len(kept))
+
+    def test_bounded(self) -> None:
+        """The oldest have to go."""
+        lines = LastLines()
+        for number in range(80):
+            lines.add(f"line {number}")
+        self.assertEqual(tuple(f"line {n}" for n in range(30, 80)), lines.all())

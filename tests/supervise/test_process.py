@@ -225,11 +225,11 @@ class ChildTests(SynchronousTestCase):
         self.assertEqual(self.log.lines, ["hello", "oh"])
 
     def test_last_lines(self) -> None:
-        """The last 60 lines are kept, also when the process is gone."""
+        """The last 50 lines are kept, also when the process is gone."""
         process = self.started()
         process.writes(b"".join(b"line %d\n" % number for number in range(80)))
         process.exits(0)
-        self.assertEqual(len(self.child.last_lines), 60)
+        self.assertEqual(len(self.child.last_lines), 50)
         self.assertEqual(self.child.last_lines[-1], "line 79")
 
     def test_failure_quotes_its_complaint(self) -> None:
