@@ -86,6 +86,7 @@ class Surroundings:
     lifeline: int | None = None
     on_failed_start: Callable[[], None] = lambda: None
     on_ready: Callable[[], None] = lambda: None
+    on_failure: Callable[[], object] = lambda: None
 
     @property
     def supervised(self) -> bool:
@@ -244,7 +245,7 @@ class Lifetime(Service):
     def fail(self, sentence: str) -> None:
         """End with exit status 1 and ``sentence`` as the last word."""
         _log.critical("{sentence}", sentence=sentence)
-        atexit.register(_exit_with_failure, sentence)
+        atexit.register(_exit_with_failure, sentence, self._around.on_failure)
         self._around.reactor.stop()
 
     @override
@@ -273,8 +274,9 @@ class Lifetime(Service):
             )
 
 
-def _exit_with_failure(sentence: str) -> None:
+def _exit_with_failure(sentence: str, prepare: Callable[[], object]) -> None:
     """Leave with status 1: twistd itself would end with 0 after a clean stop."""
+    prepare()
     _say(sentence)
     os._exit(1)
 

@@ -7,6 +7,7 @@ this module only to list the commands, and txzmq pulls in a reactor.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import gc
@@ -15,7 +16,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tbtwist.net.locking import ProcessLock
     from tbtwist.net.supervised import Notifier
     from tbtwist.observe.files import LogFolder
-    from tbtwist.observe.logs import LogFormat
+    from tbtwist.observe.logs import LogFormat, Stream
     from tbtwist.roles.process import Process
 
 ROLES = ("http", "ws", "broker", "manager", "all")
@@ -64,6 +65,7 @@ class Options(UsageOptions):
     notifier: Notifier
     lock: ProcessLock | None = None
     log_folder: LogFolder
+    settle_log: Callable[[], object] = staticmethod(lambda: None)
     chosen_observer: ClassVar[ILogObserver | None] = None
 
     @override
@@ -136,7 +138,7 @@ class Options(UsageOptions):
     def _choose_log(self) -> None:
         """Log to where twistd was told to; a console shows only what matters."""
         from tbtwist.observe.files import LogFolder
-        from tbtwist.observe.logs import Stream, observer
+        from tbtwist.observe.logs import observer
         from tbtwist.observe.records import Source
 
         settings = self.loaded.settings
@@ -149,11 +151,22 @@ class Options(UsageOptions):
         if given not in (None, "-"):
             stream = folder.at(Path(given))
         elif in_front and not (self["console"] or self["files"]):
-            stream = sys.stdout
+            stream = self._standard_output()
         source = Source(self.slot, self["role"], os.getpid)
         Options.chosen_observer = observer(stream, self.log_format, level, source)
         if self.twistd["logger"] is None and not self.twistd["syslog"]:
             self.twistd["logger"] = f"{__name__}.chosen_observer"
+
+    def _standard_output(self) -> Stream:
+        """Return what nobody has to wait for, if somebody else reads it."""
+        from tbtwist.observe.patient import PatientStream, is_pipe
+
+        if sys.stdout is None or not is_pipe(sys.stdout.fileno()):
+            return sys.stdout
+        stream = PatientStream(sys.stdout.fileno())
+        self.settle_log = stream.settle
+        atexit.register(stream.settle)
+        return stream
 
     def _choose_pidfile(self) -> None:
         """Keep twistd's pid file out of the working folder.
@@ -240,6 +253,7 @@ def _process(options: Options, reactor: Any) -> Process:
             lifeline=options.lifeline,
             on_failed_start=lambda: _remove_pidfile(options.twistd["pidfile"]),
             on_ready=settle_memory,
+            on_failure=options.settle_log,
         ),
         settings=options.loaded.settings,
         warnings=options.loaded.warnings,

@@ -142,6 +142,7 @@ class LifetimeTests(SynchronousTestCase):
             lifeline=lifeline,
             on_failed_start=lambda: self.cleaned.append(True),
             on_ready=lambda: TOLD.append({"settled": True}),
+            on_failure=lambda: TOLD.append({"prepared": True}),
         )
         return Lifetime(self.role, around)
 
@@ -302,10 +303,11 @@ class LifetimeTests(SynchronousTestCase):
         self.run_life()
         self.role.started.errback(NoBus())
         self.assertEqual(1, self.reactor.stopped)
-        [(leave, sentence)] = self.at_exit
+        [(leave, sentence, *prepared)] = self.at_exit
         self.assertEqual("This application is not connected to a bus.", sentence)
-        leave(sentence)
+        leave(sentence, *prepared)
         self.assertEqual([1], self.left)
+        self.assertIn({"prepared": True}, TOLD)
         self.assertEqual(f"{sentence}\n", self.terminal.getvalue())
 
     def test_unexpected_error_at_start(self) -> None:
