@@ -85,7 +85,7 @@ class Child(ProcessProtocol):
         """Send a signal such as ``TERM``; fine if it has ended."""
         assert self.transport is not None
         try:
-            self.transport.signalProcess(name)
+            self.transport.signalProcess(getattr(signal, f"SIG{name}"))
         except ProcessExitedAlready:
             return
 

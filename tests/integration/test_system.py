@@ -8,7 +8,10 @@ import os
 import secrets
 import signal
 import threading
+from collections import Counter as Counts
+from contextlib import closing
 from functools import partial
+from http.client import HTTPConnection
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -395,6 +398,38 @@ class SupervisionTests(TestCase):
         generations = {w["id"]: w["generation"] for w in after["workers"]}
         self.assertEqual(2, generations["http-1"])
         self.assertEqual([], sorted(old & set(system.processes())))
+
+    async def test_manager_stands_still(self) -> None:
+        """A manager that reads no log for a while holds nobody up, and nobody leaves.
+
+        The access log of so many requests is more than a pipe takes.
+        """
+        system = await self.start(http=1)
+        pids = {each["id"]: each["pid"] for each in (await system.status())["workers"]}
+        [port] = await system.ports("http")
+        assert system.manager is not None
+        system.manager.signal("STOP")
+        try:
+            answers = await system.in_thread(ask_often, port, 3000)
+        finally:
+            system.manager.signal("CONT")
+        self.assertEqual({200: 3000}, answers)
+        after = {each["id"]: each["pid"] for each in (await system.status())["workers"]}
+        self.assertEqual(pids, after)
+        self.assertEqual(0, await system.stop())
+
+
+def ask_often(port: int, times: int) -> Counts[int]:
+    """Ask again and again over one connection; return how often each status came."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    with closing(connection):
+        seen: Counts[int] = Counts()
+        for _ in range(times):
+            connection.request("GET", "/api/Probe/who")
+            answer = connection.getresponse()
+            answer.read()
+            seen[answer.status] += 1
+    return seen
 
 
 class StoppingTests(TestCase):
