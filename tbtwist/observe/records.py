@@ -78,7 +78,7 @@ def text_level(line: str) -> str | None:
 
 def is_request(line: str) -> bool:
     """Whether ``line`` is the access log's record of one request."""
-    return " [tbtwist.access] " in line or '"logger":"tbtwist.access"' in line
+    return " [tbtwist.access" in line or '"logger":"tbtwist.access"' in line
 
 
 def record_of(line: str) -> Record | None:

@@ -94,15 +94,16 @@ class LastLinesTests(SynchronousTestCase):
     def test_requests_leave_room(self) -> None:
         """However many requests there were, what else was said is kept, in order."""
         lines = LastLines()
+        traced = ACCESS.replace("access]", "access trace_id=1]")
         lines.add("before")
         json = '{"time":"t","level":"info","logger":"tbtwist.access","client":"::1"}'
         for number in range(100):
-            lines.add(f"{ACCESS} {number}")
+            lines.add(f"{traced} {number}")
             lines.add(json)
         lines.add("behind")
         kept = lines.all()
         self.assertEqual(("before", "behind"), (kept[0], kept[-1]))
-        self.assertEqual([f"{ACCESS} 95", json, f"{ACCESS} 96"], list(kept[1:4]))
+        self.assertEqual([f"{traced} 95", json, f"{traced} 96"], list(kept[1:4]))
         self.assertEqual(12, len(kept))
 
     def test_bounded(self) -> None:
