@@ -79,6 +79,9 @@ class LastWords:
     def printed(self, line: str) -> None:
         """It wrote ``line`` to its standard output, where its log is."""
         self._heard += 1
+        if is_request(line):
+            self._grave = ""
+            return
         record = record_of(line)
         if record is not None:
             self._begin(record)
