@@ -137,7 +137,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "manager.backoff_max_s": "The longest such pause; it doubles with every death.",
     "manager.stable_after_s": "A worker that ran this long starts with a short pause again.",
     "manager.probe_path": "What a new http worker is asked in an update before it replaces the old one.",
-    "manager.max_restart_attempts": "Deaths in a row after which a worker is given up as failed.",
+    "manager.max_restart_attempts": "Restarts in a row after which a worker that dies again is given up as failed.",
     "manager.restart_delay": "Seconds between stopping and starting a worker by hand.",
     "toolbox.app": "The application: tbtwist, toolboxv2 or package.module:factory.",
     "toolbox.modules": "Modules to import; they register their functions.",

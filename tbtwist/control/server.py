@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory, connectionDone
@@ -95,6 +95,8 @@ class Control:
             return Failed(f"the request cannot be read: {error.reason}")
         except TbtwistError as error:
             return Failed(str(error))
+        except CancelledError:
+            return Failed("it was given up: everything stops")
         except Exception as error:  # noqa: BLE001 - the one who asked must hear of it
             _log.failure("a control request failed")
             return Failed(f"{type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ GRAVE: Final = frozenset({"warn", "error", "critical"})
 MAX_RECORD_BYTES: Final = 8000
 """Longer lines are cut on their way through the manager, and no JSON any more."""
 
+_INTEGER_BITS: Final = 64
 _LIMITS: Final = (5000, 1000, 100)
 _FIRST: Final = (
     "time", "level", "worker", "role", "pid", "logger", "message", "trace_id", "span_id",
@@ -67,7 +68,18 @@ def iso_utc(seconds: float) -> str:
 
 def starts_record(line: str) -> bool:
     """Whether ``line`` is no part of a traceback or message that began before."""
-    return line.startswith("{") or _TEXT.match(line) is not None
+    return _is_json(line) or _TEXT.match(line) is not None
+
+
+def _is_json(line: str) -> bool:
+    """Whether ``line`` is a JSON object: a record of ours or of somebody else."""
+    if not line.startswith("{"):
+        return False
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def text_level(line: str) -> str | None:
@@ -125,7 +137,10 @@ def _json(record: Mapping[str, object]) -> str:
         return msgspec.json.encode(plain).decode()
 
 
-def _encodable(value: object) -> str:
+def _encodable(value: object) -> object:
+    small = isinstance(value, int) and value.bit_length() < _INTEGER_BITS
+    if small or value is None or isinstance(value, float):
+        return value
     return str(value).encode(errors="backslashreplace").decode()
 
 
@@ -188,7 +203,7 @@ def as_json(lines: Iterable[tuple[str, str]]) -> Iterator[str]:
             continue
         if held:
             yield _json(held)
-        held = {} if line.startswith("{") else _from_text(worker, line)
+        held = {} if _is_json(line) else _from_text(worker, line)
         if not held:
             yield line
     if held:

@@ -151,7 +151,7 @@ class Fleet:
 
         Ungraceful, it is killed.
         """
-        await self._drop(slot, slot.spec.drain_timeout_s if graceful else 0.0)
+        await self._drop(slot, slot.kill_after_s if graceful else 0.0)
 
     async def _drop(self, slot: Slot, kill_after_s: float) -> None:
         slot.stop(kill_after_s)

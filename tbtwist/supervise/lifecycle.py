@@ -32,7 +32,6 @@ from tbtwist.status import WorkerState
 from tbtwist.supervise.policy import Policy
 
 _CHECKS_PER_SILENCE: Final = 4
-_LEAVING_GRACE_S: Final = 5.0
 _LAST_WORDS_S: Final = 0.5
 """How long a process that is going to be killed has to say what it was doing."""
 
@@ -184,7 +183,7 @@ def _too_slow(_inputs: _Inputs, life: _Life) -> None:
 @_running.upon(_Inputs.stopping).to(_leaving)
 def _leave(inputs: _Inputs, life: _Life) -> None:
     life.enter("draining")
-    life.arm(life.policy.drain_timeout_s + _LEAVING_GRACE_S, inputs.drain_timed_out)
+    life.arm(life.policy.kill_after_s, inputs.drain_timed_out)
 
 
 @_starting.upon(_Inputs.stop_requested).to(_draining)

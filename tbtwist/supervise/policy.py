@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
 from tbtwist.config.schema import Manager
+
+_GRACE_S: Final = 5.0
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +49,15 @@ class Policy:
             backoff_max_s=manager.backoff_max_s,
             jitter=jitter,
         )
+
+    @property
+    def kill_after_s(self) -> float:
+        """Return when a worker is killed that was told to drain.
+
+        That is later than it gives up by itself, so it can still say good-bye: to
+        its clients, and in its log.
+        """
+        return self.drain_timeout_s + _GRACE_S
 
     def backoff_s(self, quick_deaths: int) -> float:
         """Return how long to wait after so many quick deaths in a row (from 1)."""

@@ -126,6 +126,11 @@ class Slot:
         successor.life.spawn()
         return successor
 
+    @property
+    def kill_after_s(self) -> float:
+        """Return when its worker is killed if it is told to leave."""
+        return self._policy.kill_after_s
+
     def hand_over(self) -> Tenant:
         """Make the successor the tenant, and let the old one drain; return that."""
         successor = self.successor
@@ -136,7 +141,7 @@ class Slot:
         successor.on_trial = False
         self.leaving.append(old)
         old.farewell = f"replaced by generation {successor.generation}"
-        old.life.stop(self._policy.drain_timeout_s)
+        old.life.stop(self.kill_after_s)
         self._unserved_since = None
         self._tidy()
         self._shop.changed(self.spec.id)

@@ -52,3 +52,5 @@ class Asked:
             return msgspec.json.decode(self.body, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refused(400, f"The body must be a JSON object: {error}") from error
+        except RecursionError as error:
+            raise Refused(400, "The body is nested too deeply") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -180,6 +180,15 @@ class ControlServerTests(SynchronousTestCase):
         client.sends(StatusRequest())
         self.assertEqual(
             client.replies(), [Failed("The manager did not do it: it is Sunday.")]
+        )
+
+    def test_given_up(self) -> None:
+        """An order that a stop has cut short says so, and is no accident."""
+        self.manager.trouble = CancelledError()
+        client = self.client()
+        client.sends(StatusRequest())
+        self.assertEqual(
+            client.replies(), [Failed("it was given up: everything stops")]
         )
 
     def test_accident(self) -> None:

@@ -111,17 +111,23 @@ class Visitor:
         """Log in, and wait for the room."""
         self.give_name(name)
         self.wait_for_room()
+        self.wait_to_be_seen()
 
     def come_in_as_guest(self) -> str:
         """Come in without a name; return what people are called then."""
         self.page.get_by_role("button", name="Come in without a name").click()
         self.wait_for_room()
+        self.wait_to_be_seen()
         expect(self.page.locator("#who-name")).to_have_text(re.compile("guest-"))
         return self.name
 
     def wait_for_room(self) -> None:
         """Wait until the socket is there."""
         expect(self.page.locator("#state-text")).to_have_text("Connected")
+
+    def wait_to_be_seen(self) -> None:
+        """Wait until the room has let one in: only then does one hear everything."""
+        expect(self.page.locator("#people .name")).not_to_have_count(0)
 
     @property
     def name(self) -> str:

@@ -26,8 +26,8 @@ class ReadingTests(SynchronousTestCase):
     """Lines of both kinds, for people and for programs."""
 
     def test_records(self) -> None:
-        """A traceback's lines begin no record."""
-        lines = ("2026-11-24T08:00:00.000Z info [x] a", '{"time":1', "  File", "")
+        """A traceback's lines begin no record, nor does what only looks like JSON."""
+        lines = ("2026-11-24T08:00:00.000Z info [x] a", '{"a":1}', "{ no", "  File")
         found = [starts_record(line) for line in lines]
         self.assertEqual(found, [True, True, False, False])
 
@@ -68,6 +68,7 @@ class ReadingTests(SynchronousTestCase):
         """Each worker's traceback stays with its record."""
         one = "2026-11-24T08:00:00.000Z error [a.b] oh"
         lines = [("a", "cut"), ("a", one), ("a", " x"), ("b", " y"), ("b", '{"z":1}')]
+        lines += [("b", one.replace("oh", "bad:")), ("b", "{"), ("b", " 1}")]
         found = [json.loads(record) for record in as_json(lines)]
         about = {"time": one[:24], "level": "error", "logger": "a.b", "worker": "a"}
         self.assertEqual(
@@ -77,6 +78,7 @@ class ReadingTests(SynchronousTestCase):
                 {**about, "message": "oh\n x"},
                 {"worker": "b", "message": " y"},
                 {"z": 1},
+                {**about, "worker": "b", "message": "bad:\n{\n 1}"},
             ],
         )
 
@@ -97,6 +99,7 @@ class WritingTests(SynchronousTestCase):
     def test_wrapped(self, line: str) -> None:
         """So can anything that a worker writes."""
         record = wrapped(line, 0, SOURCE)
+        self.assertEqual(7, json.loads(record)["pid"])
         found = parsed(record)
         assert found is not None
         self.assertEqual((found.worker, found.level), ("ws-1", "warn"))

@@ -30,3 +30,4 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual(policy.silence_s, 8)
         self.assertEqual(policy.drain_timeout_s, 2)
         self.assertEqual(policy.max_restart_attempts, 7)
+        self.assertGreater(policy.kill_after_s, policy.drain_timeout_s)

@@ -16,6 +16,7 @@ from tbtwist.errors import (
     WorkerNotReady,
 )
 from tbtwist.status import LastExit, UpdateStep, WorkerStatus
+from tbtwist.webui.asked import Asked
 from tests.control.fakes import STATUS
 from tests.webui.cases import SECRET, Answered, DoorCase
 
@@ -277,6 +278,14 @@ class OrdersTests(DoorCase):
         self.assertEqual(202, self.program("POST", "/api/shutdown").status)
         self.program("POST", "/api/shutdown", {"timeout_s": 2})
         self.assertEqual([15.0, 2.0], self.manager.stops)
+
+    def test_depth(self) -> None:
+        """What is nested too deeply is refused like anything else that is no object."""
+        body = b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"
+        asked = Asked("POST", "/api/scale", body=body)
+        with self.assertRaises(Refused) as caught:
+            asked.fields()
+        self.assertEqual(400, caught.exception.status)
 
     def test_nginx(self) -> None:
         """``/api/nginx/reload`` reloads, or says what nginx had to say."""
