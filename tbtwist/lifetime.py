@@ -84,6 +84,7 @@ class Surroundings:
     reactor: Any
     notifier: Notifier
     lifeline: int | None = None
+    on_start: Callable[[], None] = lambda: None
     on_failed_start: Callable[[], None] = lambda: None
     on_ready: Callable[[], None] = lambda: None
     on_failure: Callable[[], object] = lambda: None
@@ -141,6 +142,7 @@ class Lifetime(Service):
     @override
     def privilegedStartService(self) -> None:
         """Bind now, so that an error is one sentence and a non-zero exit."""
+        self._around.on_start()
         try:
             self._role.bind()
         except TbtwistError as error:

@@ -244,6 +244,7 @@ def makeService(options: Options) -> IService:
 
 def _process(options: Options, reactor: Any) -> Process:
     from tbtwist.lifetime import Surroundings
+    from tbtwist.observe.printing import redirect_prints
     from tbtwist.roles.process import Process
 
     return Process(
@@ -251,6 +252,7 @@ def _process(options: Options, reactor: Any) -> Process:
             reactor=reactor,
             notifier=options.notifier,
             lifeline=options.lifeline,
+            on_start=redirect_prints,
             on_failed_start=lambda: _remove_pidfile(options.twistd["pidfile"]),
             on_ready=settle_memory,
             on_failure=options.settle_log,

@@ -13,8 +13,11 @@ from tests.integration.sample import config, get
 from tests.integration.system import System, folder
 
 MODULE = """
-import os, sys
+import faulthandler, os, sys
 from tbtwist import export
+
+sys.stdout.reconfigure(encoding="utf-8")  # what applications do at their start
+faulthandler.enable(sys.stderr)
 
 @export(mod_name="Talk", name="say", level=0)
 async def say(words: str):
