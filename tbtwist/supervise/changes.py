@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -10,6 +11,8 @@ from tbtwist.config.schema import Settings
 from tbtwist.errors import ConfigError, ConfigProblem
 from tbtwist.status import Role
 from tbtwist.supervise.plan import WorkerSpec, worker_spec
+
+_WEB_UI: Final = ("web_ui_enabled", "web_ui_host", "web_ui_port")
 
 
 @attrs.frozen
@@ -83,7 +86,8 @@ def check_unchanged(old: Settings, new: Settings) -> None:
     """Refuse what only a restart can change.
 
     Raises:
-        ConfigError: the data directory or the bus is another one.
+        ConfigError: the data directory, the bus, the logs or the web UI's place are
+            others.
     """
     keys = [
         key
@@ -91,6 +95,15 @@ def check_unchanged(old: Settings, new: Settings) -> None:
             ("data_dir", old.data_dir, new.data_dir),
             ("zmq", old.zmq, new.zmq),
             ("bus", old.bus, new.bus),
+            ("logging", old.logging, new.logging),
+            *(
+                (
+                    f"manager.{name}",
+                    getattr(old.manager, name),
+                    getattr(new.manager, name),
+                )
+                for name in _WEB_UI
+            ),
         )
         if before != after
     ]

@@ -6,7 +6,7 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from tbtwist.config.schema import HttpWorker, WsWorker, Zmq
+from tbtwist.config.schema import HttpWorker, Logging, WsWorker, Zmq
 from tbtwist.errors import (
     CannotBind,
     ConfigError,
@@ -333,6 +333,15 @@ class SettingsTests(UpdateCase):
         self.change(zmq=Zmq(hwm_send=7))
         error = self.failureResultOf(self.update(), ConfigError).value
         self.assertIn("zmq: this takes effect with tbtwist restart", str(error))
+
+    def test_manager_needs_a_restart(self) -> None:
+        """So is what the manager itself has taken at its start."""
+        manager = msgspec.structs.replace(self.settings.manager, web_ui_port=9999)
+        self.change(manager=manager, logging=Logging(kept_files=3))
+        error = self.failureResultOf(self.update(), ConfigError).value
+        for key in ("manager.web_ui_port", "logging"):
+            self.assertIn(f"{key}: this takes effect with tbtwist restart", str(error))
+        self.assertEqual(4, len(self.reactor.processes))
 
 
 class ScalingTests(UpdateCase):
