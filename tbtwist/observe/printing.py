@@ -1,8 +1,8 @@
 """What an application prints: lines of the log, by way of a real text stream.
 
 Twisted's ``LoggingFile``, which twistd puts in the place of ``sys.stdout``, is no
-stream of `io`: applications that call ``reconfigure``, write to ``buffer`` or hand
-the stream to `faulthandler` or `subprocess` fail with it.
+stream of the standard library: applications that call ``reconfigure``, write to ``buffer`` or hand
+the stream to ``faulthandler`` or ``subprocess`` fail with it.
 """
 
 from __future__ import annotations
