@@ -281,7 +281,7 @@ class OrdersTests(DoorCase):
 
     def test_depth(self) -> None:
         """What is nested too deeply is refused like anything else that is no object."""
-        body = b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"
+        body = b'{"a":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
         asked = Asked("POST", "/api/scale", body=body)
         with self.assertRaises(Refused) as caught:
             asked.fields()
