@@ -15,9 +15,10 @@ import msgspec
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from tbtwist.observe.records import ACCESS
 from tbtwist.tracing import Trace
 
-_log = Logger(namespace="tbtwist.access")
+_log = Logger(namespace=ACCESS)
 
 FLUSH_S: Final = 0.1
 _BATCH: Final = 500
@@ -55,7 +56,7 @@ def _text_lines(records: list[Record]) -> str:
     stamp = _Stamp()
     return "".join(
         [
-            f"{stamp(at)} info [tbtwist.access] {client} {method} {_clean(path)} "
+            f"{stamp(at)} info [{ACCESS}] {client} {method} {_clean(path)} "
             f"{status} {size} {seconds * 1000:.1f}ms {request_id}{_named(trace)}\n"
             for at, client, method, path, status, size, seconds, request_id, trace in (
                 records
@@ -77,7 +78,7 @@ def _json_lines(records: list[Record]) -> str:
             {
                 "time": stamp(at),
                 "level": "info",
-                "logger": "tbtwist.access",
+                "logger": ACCESS,
                 "client": client,
                 "method": method,
                 "path": _clean(path),

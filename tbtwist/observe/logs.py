@@ -168,8 +168,10 @@ class WorkerLogs:
         """Append one line of ``worker``, whose process is or was ``pid``."""
         if worker not in self._files:
             self._files[worker] = self._folder.file(worker)
-        kept = self._record(worker, line, pid) if self._json else line
-        self._files[worker].write(kept + "\n", begins=starts_record(kept))
+        if self._json:
+            self._files[worker].write(self._record(worker, line, pid) + "\n")
+        else:
+            self._files[worker].write(line + "\n", begins=starts_record(line))
 
     def _record(self, worker: str, line: str, pid: int | None) -> str:
         found = parsed(line)

@@ -10,6 +10,9 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+ACCESS: Final = "tbtwist.access"
+"""The logger of the access log."""
+
 GRAVE: Final = frozenset({"warn", "error", "critical"})
 """Levels that a person should see."""
 
@@ -90,7 +93,7 @@ def text_level(line: str) -> str | None:
 
 def is_request(line: str) -> bool:
     """Whether ``line`` is the access log's record of one request."""
-    return " [tbtwist.access" in line or '"logger":"tbtwist.access"' in line
+    return f" [{ACCESS}" in line or f'"logger":"{ACCESS}"' in line
 
 
 def record_of(line: str) -> Record | None:

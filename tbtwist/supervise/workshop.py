@@ -20,8 +20,8 @@ class Workshop:
     ``inherited`` are the descriptors that every child gets beside its listener;
     ``exits`` tells the broker at once whom it need not wait for; ``addresses`` says
     where all workers listen, for their environment. ``changed`` is told the id of a
-    worker with another state, ``said`` a worker's line and pid, ``counted`` the figures of one of its generations,
-    ``left`` how that ended and what it said last.
+    worker with another state, ``said`` a worker's line and pid, ``counted`` the
+    figures of one of its generations, ``left`` how that ended and what it said last.
     """
 
     world: World

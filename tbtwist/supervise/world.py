@@ -61,7 +61,8 @@ class Hooks:
 
     ``said`` gets a worker's id, the line, and the pid of the process that wrote it;
     the manager's own announcements come as lines of the worker ``manager``.
-    ``counted`` gets a worker's id, generation and figures with every heartbeat, ``left`` how a process of it ended, and its last lines.
+    ``counted`` gets a worker's id, generation and figures with every heartbeat,
+    ``left`` how a process of it ended, and its last lines.
     """
 
     changed: Callable[[WorkerStatus], None] = lambda _status: None

@@ -10,9 +10,8 @@ import socket as sockets
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import TestCase
-
 from tbtwist.services import wait_until
+from tests.integration.byhand import ByHandCase
 from tests.integration.sample import FILES, config, get, socket
 from tests.integration.system import (
     PATIENCE_S,
@@ -25,10 +24,8 @@ from tests.integration.system import (
     threads,
 )
 
-ADDRESS = re.compile(r"serving .*?(?:http|ws)://127\.0\.0\.1:(\d+)")
 
-
-class RoleTests(TestCase):
+class RoleTests(ByHandCase):
     """One process a role, in one folder."""
 
     timeout = 120
@@ -46,21 +43,6 @@ class RoleTests(TestCase):
         """Start a role as a person would in a terminal in that folder."""
         arguments = (*TWISTD, "-n", "tbworkers", f"--role={role}", *more)
         return spawn(self, arguments, self.environ, cwd=self.root)
-
-    async def says(self, child: Child, words: str) -> None:
-        """Wait until a process says something."""
-        said = await wait_until(
-            reactor,
-            lambda: words in child.output or child.status is not None,
-            PATIENCE_S,
-        )
-        self.assertTrue(said and words in child.output, child.output)
-
-    def port(self, child: Child) -> int:
-        """Return the port that a role says it serves."""
-        found = ADDRESS.search(child.output)
-        assert found is not None, child.output
-        return int(found[1])
 
     async def ends(self, child: Child, status: int = 0) -> None:
         """Stop a role with SIGTERM; it ends with ``status`` and no traceback."""

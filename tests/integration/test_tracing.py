@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Final
 
-from twisted.trial.unittest import TestCase
-
 from tbtwist.services import wait, wait_until
+from tests.integration.byhand import ByHandCase
 from tests.integration.sample import config, get, socket
 from tests.integration.system import (
     PATIENCE_S,
@@ -64,7 +62,6 @@ def room(app):
                 "stock": await app.call("http", "stock", timeout_s=20)}
     return {"on_connect": on_connect, "on_message": on_message}
 """
-ADDRESS: Final = re.compile(r"serving .*?(?:http|ws)://127\.0\.0\.1:(\d+)")
 
 
 def parent(number: int) -> tuple[str, str]:
@@ -73,7 +70,7 @@ def parent(number: int) -> tuple[str, str]:
     return trace_id, f"00-{trace_id}-00f067aa0ba902b7-01"
 
 
-class TraceTests(TestCase):
+class TraceTests(ByHandCase):
     """A broker, two http workers and a ws worker, each with its log in JSON."""
 
     timeout = 180
@@ -102,21 +99,6 @@ class TraceTests(TestCase):
         given = (f"--role={role}", f"--worker-id={worker_id}", "--log-format=json")
         arguments = (*TWISTD, "-n", "--pidfile=", "tbworkers", *given)
         return spawn(self, arguments, self.environ, cwd=self.root)
-
-    async def says(self, child: Child, words: str) -> None:
-        """Wait until a process says something."""
-        said = await wait_until(
-            reactor,
-            lambda: words in child.output or child.status is not None,
-            PATIENCE_S,
-        )
-        self.assertTrue(said and words in child.output, child.output)
-
-    def port(self, child: Child) -> int:
-        """Return the port that a role says it serves."""
-        found = ADDRESS.search(child.output)
-        assert found is not None, child.output
-        return int(found[1])
 
     async def ready(self, child: Child) -> None:
         """Wait until a worker says that it is ready."""
